@@ -1,0 +1,73 @@
+// Payload: what follows the headers of a packet.
+//
+// A simulated guest's payload is a *descriptor* (stream, offset, length). Its bytes are a pure
+// function of stream and position, so they need not exist until somebody looks (a capture, a real
+// port), and the ones-complement sum of any slice is known in constant time, so checksums over them
+// are always right and always cheap.
+//
+//   The 16-bit word k of stream s (big endian, k = offset / 2) is (a(s) + b(s) * k) mod 65535,
+//   with a in [0, 65534], b in [1, 65534] derived from s. Sums of an arithmetic series are closed
+//   forms; odd offsets take half words at the ends.
+//
+// Payload that came from a capture, a real port or a control message is carried as it is: `bytes`
+// is a reference-counted immutable buffer shared by clones and slices across threads.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace weft {
+
+/// Immutable bytes shared by reference count. Created by make(); the count starts at 1.
+class SharedBytes {
+ public:
+  static SharedBytes* make(std::span<const std::uint8_t> bytes);
+  void retain() { count_.fetch_add(1, std::memory_order_relaxed); }
+  void release();
+  std::span<const std::uint8_t> bytes() const;
+
+ private:
+  explicit SharedBytes(std::uint32_t size) : size_(size) {}
+  std::atomic<std::uint32_t> count_{1};
+  std::uint32_t size_;
+};
+
+class Payload {
+ public:
+  Payload() = default;
+  static Payload stream(std::uint64_t stream_id, std::uint64_t offset, std::uint32_t length);
+  static Payload copy_of(std::span<const std::uint8_t> bytes);
+  Payload(const Payload& other);
+  Payload(Payload&& other) noexcept;
+  Payload& operator=(const Payload& other);
+  Payload& operator=(Payload&& other) noexcept;
+  ~Payload() { reset(); }
+  void reset();
+
+  std::uint32_t size() const { return length_; }
+  bool empty() const { return length_ == 0; }
+  bool is_stream() const { return bytes_ == nullptr; }
+  std::uint64_t stream_id() const { return stream_; }
+  /// Position of the first byte within the stream (or within the shared buffer).
+  std::uint64_t offset() const { return offset_; }
+
+  /// The part [from, from + length), which must lie inside.
+  Payload slice(std::uint32_t from, std::uint32_t length) const;
+  /// Writes the bytes [from, from + out.size()) to out.
+  void materialise(std::uint32_t from, std::span<std::uint8_t> out) const;
+  /// Ones-complement sum of all bytes as big-endian words (an odd last byte is padded with zero),
+  /// folded to 16 bits, not inverted. Constant time for streams.
+  std::uint16_t sum() const;
+  /// Same stream (or same bytes), same place, same length.
+  bool operator==(const Payload& other) const;
+
+ private:
+  std::uint64_t stream_ = 0;
+  std::uint64_t offset_ = 0;
+  SharedBytes* bytes_ = nullptr;
+  std::uint32_t length_ = 0;
+};
+
+}  // namespace weft

@@ -1,0 +1,163 @@
+// Pipeline: the virtual switch of one hypervisor, whole: ports, tunnels, caches, tables, connection
+// tracking. It does no I/O, owns no clock and knows no simulator: packets and the time come in,
+// packets with output ports come out. The same object runs behind a simulated NIC and a DPDK port.
+//
+//   frame ─▶ [tunnel decapsulation] ─▶ parse to FlowKey ─▶ exact-match cache ─▶ megaflow cache ─▶
+//   slow path (tables, resubmit, ct, learn nothing) ─▶ actions ─▶ [encapsulation] ─▶ output
+//
+// Ports. `vm` ports carry guests' frames. The `uplink` carries the underlay: frames to this VTEP's
+// tunnel ports are decapsulated and re-enter with in_port = the tunnel port of their kind; all else
+// that arrives there goes out to `local` (the host's own stack). `tunnel` ports are logical: output
+// to one encapsulates with (tun_id, tun_dst, logical option) from the flow key and leaves by the
+// uplink. Frames that the host's own stack sends enter through `local` and leave by the uplink.
+//
+// Rules carry a generation; a cache entry made under an older one is revalidated before it is used.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/net_types.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "datapath/packet.h"
+#include "datapath/verdict.h"
+
+namespace weft::datapath {
+
+/// OpenFlow port number within one switch, 1..65279.
+using PortNo = StrongId<struct PortNoTag>;
+
+enum class PortKind : std::uint8_t { vm, uplink, tunnel, local };
+enum class TunnelKind : std::uint8_t { none, vxlan, geneve };
+
+struct PortConfig {
+  PortNo number{};
+  std::string name;
+  PortKind kind = PortKind::vm;
+  TunnelKind tunnel = TunnelKind::none;
+  std::uint32_t tenant = 0;  ///< stamped on packets that enter here (invariant checking); 0: none
+};
+
+/// This hypervisor's tunnel endpoint.
+struct VtepConfig {
+  IpAddress address{};        ///< outer source; its family is the underlay's
+  Mac mac{};                  ///< outer Ethernet source
+  Mac next_hop{};             ///< outer Ethernet destination: the leaf's port
+  std::uint32_t underlay_mtu = 9000;  ///< bytes of IP packet
+  std::uint8_t ttl = 64;
+  bool udp_checksum = true;   ///< GENEVE; VXLAN sends zero over IPv4 as RFC 7348 advises
+};
+
+struct CacheOptions {
+  bool exact_match = true;
+  bool megaflow = true;
+  std::uint32_t exact_match_entries = 8192;
+  std::uint32_t megaflow_limit = 200'000;
+  Duration idle_timeout = seconds(10);
+};
+
+struct Output {
+  Packet* packet;
+  PortNo port;
+};
+struct Dropped {
+  Packet* packet;
+  DropReason reason;
+  std::uint64_t cookie;  ///< cookie of the rule that dropped it; 0: no rule
+};
+/// Packets that the switch itself made (clones for flooding, ARP replies) are listed so that the
+/// owner can count their creation; they appear in `out` or `dropped` as well.
+struct Outputs {
+  std::vector<Output> out;
+  std::vector<Dropped> dropped;
+  std::vector<Packet*> created;
+  /// Consumed by the switch (an ARP request that it answered): verdict `consumed`.
+  std::vector<Packet*> consumed;
+  void clear() { out.clear(); dropped.clear(); created.clear(); consumed.clear(); }
+};
+
+struct PipelineStats {
+  std::uint64_t packets = 0;          ///< lookups: one per pass of a packet through the tables
+  std::uint64_t exact_match_hits = 0;
+  std::uint64_t megaflow_hits = 0;
+  std::uint64_t slow_path = 0;
+  std::uint64_t megaflows = 0;        ///< now
+  std::uint64_t masks = 0;            ///< now
+  std::uint64_t connections = 0;      ///< now
+  std::uint64_t rules = 0;            ///< now
+  std::uint64_t revalidated = 0;
+  std::uint64_t tuples_searched = 0;
+};
+
+/// One line of a trace: a table visited, a rule hit, an action done.
+struct TraceLine {
+  int depth = 0;
+  std::string text;
+  std::uint64_t cookie = 0;
+};
+
+/// Portable form of one tracked connection, for moving a port's state with its VM.
+struct ConnectionState {
+  std::vector<std::uint8_t> bytes;  ///< opaque, versioned; see conntrack.h
+};
+
+class Pipeline {
+ public:
+  /// `new_packet_id` names packets the switch creates; `pool` is the calling thread's.
+  struct World {
+    std::function<PacketId()> new_packet_id;
+    PacketPool* pool = nullptr;
+  };
+
+  Pipeline(VtepConfig vtep, CacheOptions caches, std::uint64_t hash_seed);
+  ~Pipeline();
+  Pipeline(Pipeline&&) noexcept;
+  Pipeline& operator=(Pipeline&&) noexcept;
+
+  void set_world(World world);
+  void add_port(PortConfig config);
+  void remove_port(PortNo port);
+
+  /// ovs-ofctl syntax: "table=0,priority=100,ip,nw_dst=10.0.0.0/8,actions=output:2". Adds or
+  /// modifies; errors name the column.
+  Result<> add_flow(std::string_view text);
+  /// As `ovs-ofctl del-flows --strict`: table, priority and match must be equal.
+  Result<> delete_flow(std::string_view text);
+  /// Rules as `ovs-ofctl dump-flows` prints them, sorted by table, priority (high first), match.
+  std::vector<std::string> dump_flows() const;
+  std::vector<std::string> dump_megaflows() const;
+  std::vector<std::string> dump_connections() const;
+
+  /// Runs a burst that entered at `in_port`. Takes over the packets; every one comes back in
+  /// `result` (out, dropped or consumed). `result` is appended to, not cleared.
+  void process(std::span<Packet* const> burst, PortNo in_port, Time now, Outputs& result);
+
+  /// Runs one packet (a copy; nothing is changed, no statistics) and says table by table what
+  /// would happen.
+  std::vector<TraceLine> trace(const Packet& packet, PortNo in_port, Time now) const;
+
+  /// Times out idle megaflows and connections; call now and then (every 100 ms or so).
+  void expire(Time now);
+
+  /// Connections of a conntrack zone, taken out / put in for a VM that moves.
+  std::vector<ConnectionState> export_zone(std::uint16_t zone, Time now);
+  void import_zone(std::uint16_t zone, std::span<const ConnectionState> states, Time now);
+
+  const PipelineStats& stats() const;
+  /// Compares the next packets' cached decision with the slow path; a difference is an
+  /// InternalFault that names both. one_in = 0: off, 1: every packet, N: packets whose id % N == 0.
+  void check_caches(std::uint32_t one_in);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft::datapath
