@@ -9,9 +9,10 @@
 // else changes.
 //
 // Who owns what: a Packet comes from a PacketPool and is held by exactly one place at a time (an
-// event, a queue, a handler's local). PacketPtr frees it into the pool of the thread that drops it;
+// event, a queue, a handler's local). Whoever ends its life gives it to the pool of its own thread;
 // pools of different threads balance in batches, so nothing allocates in the steady state.
-// Every packet ends in exactly one verdict: whoever frees one has reported it first (models/ledger).
+// Every packet ends in exactly one verdict: whoever frees one has reported it first
+// (models/ledger).
 //
 // `id` is named by the LP that created it (Context::unique_id), so it is the same in every run.
 #pragma once
@@ -39,15 +40,15 @@ class Packet {
 
   // --- identity and simulation metadata: on no wire -------------------------------------------
   PacketId id = 0;
-  PacketId parent = 0;          ///< the packet this one was cloned or cut from, else 0
-  Time born{};                  ///< when it was created
-  std::uint32_t tenant = 0;     ///< 0: underlay; else tenant index + 1 (checked by invariants)
-  std::uint32_t flow = 0;       ///< traffic index + 1 of the scenario, 0: none
-  std::uint32_t link_epoch = 0; ///< state generation of the link it was sent on
-  std::uint32_t route_hash = 0; ///< cached hash of the outermost flow; 0: not computed
+  PacketId parent = 0;             ///< the packet this one was cloned or cut from, else 0
+  Time born{};                     ///< when it was created
+  std::uint32_t tenant = 0;        ///< 0: underlay; else tenant index + 1 (checked by invariants)
+  std::uint32_t flow = 0;          ///< traffic index + 1 of the scenario, 0: none
+  std::uint32_t link_epoch = 0;    ///< state generation of the link it was sent on
+  std::uint32_t route_hash = 0;    ///< cached hash of the outermost flow; 0: not computed
   std::uint16_t segment_size = 0;  ///< >0: a super-segment to be cut to this payload size
-  std::uint8_t corrupted = 0;   ///< damaged on the wire; the next receiver drops it as bad_fcs
-  std::uint8_t observed = 0;    ///< a trace follows it
+  std::uint8_t corrupted = 0;      ///< damaged on the wire; the next receiver drops it as bad_fcs
+  std::uint8_t observed = 0;       ///< a trace follows it
 
   Payload payload;
 
@@ -62,7 +63,8 @@ class Packet {
 
   /// Adds `n` bytes in front (contents undefined) and returns the new data().
   std::uint8_t* push(std::uint32_t n) {
-    if (n > head_) [[unlikely]] grow(n);
+    if (n > head_) [[unlikely]]
+      grow(n);
     head_ -= n;
     header_size_ += n;
     route_hash = 0;
@@ -79,28 +81,32 @@ class Packet {
   std::uint8_t* reset_headers(std::uint32_t n);
   /// Extends or cuts the header area at its end.
   void resize_headers(std::uint32_t n);
-  /// Moves the first n bytes of the payload into the header area (a parser needs them as bytes).
+  /// Moves the first n bytes of the payload into the header area (a parser needs them as bytes);
+  /// n <= payload.size().
   void materialise_payload(std::uint32_t n);
   /// The whole frame as bytes, written to `out` (cleared first).
   void copy_frame(std::vector<std::uint8_t>& out) const;
 
  private:
   friend class PacketPool;
+  friend class PacketArena;
   Packet() : base_(storage_), capacity_(kInlineStorage) {}
   void grow(std::uint32_t need_in_front);
+  void grow_tail(std::uint32_t header_size);
+  void move_to(std::uint32_t new_head, std::uint32_t new_capacity);
 
   std::uint8_t* base_;
   std::uint32_t head_ = kHeadroom;
   std::uint32_t header_size_ = 0;
   std::uint32_t capacity_;
-  std::unique_ptr<std::uint8_t[]> large_;
-  Packet* next_ = nullptr;  // pool's free list
-  PacketPool* pool_ = nullptr;
+  std::uint32_t large_capacity_ = 0;
+  std::unique_ptr<std::uint8_t[]> large_;  // kept for the packet's next life once it was needed
+  Packet* next_ = nullptr;                 // pool's free list
   alignas(16) std::uint8_t storage_[kInlineStorage];
 };
 
-/// A thread's pool. Not thread-safe by itself; pools made from one PacketArena exchange batches of
-/// free packets through it, and any pool may free any packet of the arena.
+/// Where packets live. Thread-safe. Pools (below) exchange batches of free packets through it, and
+/// any pool may free any packet of its arena. It outlives its pools and all packets.
 class PacketArena {
  public:
   PacketArena();
@@ -116,8 +122,12 @@ class PacketArena {
   std::unique_ptr<Impl> impl_;
 };
 
+/// A thread's pool: not thread-safe by itself. It keeps at most two batches; a full third goes to
+/// the arena, an empty one comes from there.
 class PacketPool {
  public:
+  static constexpr std::size_t kBatch = 64;
+
   explicit PacketPool(PacketArena& arena) : arena_(&arena) {}
   ~PacketPool();
   PacketPool(const PacketPool&) = delete;
@@ -131,9 +141,12 @@ class PacketPool {
   Packet* clone(const Packet& original, PacketId id);
 
  private:
+  void refill();
+
   PacketArena* arena_;
-  Packet* free_ = nullptr;
+  Packet* free_ = nullptr;  // taken from and given to
   std::size_t free_count_ = 0;
+  Packet* spare_ = nullptr;  // a whole batch or nothing
 };
 
 }  // namespace weft

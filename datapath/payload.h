@@ -39,12 +39,47 @@ class Payload {
   Payload() = default;
   static Payload stream(std::uint64_t stream_id, std::uint64_t offset, std::uint32_t length);
   static Payload copy_of(std::span<const std::uint8_t> bytes);
-  Payload(const Payload& other);
-  Payload(Payload&& other) noexcept;
-  Payload& operator=(const Payload& other);
-  Payload& operator=(Payload&& other) noexcept;
-  ~Payload() { reset(); }
-  void reset();
+  Payload(const Payload& other)
+      : stream_(other.stream_),
+        offset_(other.offset_),
+        bytes_(other.bytes_),
+        length_(other.length_) {
+    if (bytes_ != nullptr) bytes_->retain();
+  }
+  Payload(Payload&& other) noexcept
+      : stream_(other.stream_),
+        offset_(other.offset_),
+        bytes_(other.bytes_),
+        length_(other.length_) {
+    other.forget();
+  }
+  Payload& operator=(const Payload& other) {
+    if (other.bytes_ != nullptr) other.bytes_->retain();
+    if (bytes_ != nullptr) bytes_->release();
+    stream_ = other.stream_;
+    offset_ = other.offset_;
+    bytes_ = other.bytes_;
+    length_ = other.length_;
+    return *this;
+  }
+  Payload& operator=(Payload&& other) noexcept {
+    if (this != &other) {
+      if (bytes_ != nullptr) bytes_->release();
+      stream_ = other.stream_;
+      offset_ = other.offset_;
+      bytes_ = other.bytes_;
+      length_ = other.length_;
+      other.forget();
+    }
+    return *this;
+  }
+  ~Payload() {
+    if (bytes_ != nullptr) bytes_->release();
+  }
+  void reset() {
+    if (bytes_ != nullptr) bytes_->release();
+    forget();
+  }
 
   std::uint32_t size() const { return length_; }
   bool empty() const { return length_ == 0; }
@@ -60,10 +95,18 @@ class Payload {
   /// Ones-complement sum of all bytes as big-endian words (an odd last byte is padded with zero),
   /// folded to 16 bits, not inverted. Constant time for streams.
   std::uint16_t sum() const;
-  /// Same stream (or same bytes), same place, same length.
+  /// Same length, and same place of the same stream or, for carried bytes, same bytes. Two empty
+  /// payloads are equal.
   bool operator==(const Payload& other) const;
 
  private:
+  void forget() {
+    stream_ = 0;
+    offset_ = 0;
+    bytes_ = nullptr;
+    length_ = 0;
+  }
+
   std::uint64_t stream_ = 0;
   std::uint64_t offset_ = 0;
   SharedBytes* bytes_ = nullptr;
