@@ -24,8 +24,8 @@
 // As in Open vSwitch, ARP uses the IP fields (opcode in nw_proto, spa and tpa in ip_src and ip_dst)
 // and ICMP uses the ports (type in tp_src, code in tp_dst).
 //
-// Caches look at the packet part only (words below kPacketWords): when a packet enters, the metadata
-// part is zero, and after recirculation it is a function of the recirculation id.
+// Caches look at the packet part only (words below kPacketWords): when a packet enters, the
+// metadata part is zero, and after recirculation it is a function of the recirculation id.
 //
 // Invariant: a field that its packet does not have is zero.
 #pragma once
@@ -106,7 +106,9 @@ using FlowMask = FlowKey;
 
 /// Marks all bits of a field as looked at.
 constexpr void look_at(FlowMask& mask, FieldPlace p) { mask.w[p.word] |= p.ones() << p.shift; }
-constexpr void look_at128(FlowMask& mask, unsigned word) { mask.w[word] = mask.w[word + 1] = ~0ULL; }
+constexpr void look_at128(FlowMask& mask, unsigned word) {
+  mask.w[word] = mask.w[word + 1] = ~0ULL;
+}
 
 /// Hash of the packet part. Fast: words that a plain packet leaves zero are skipped.
 std::uint64_t hash_packet_part(const FlowKey& key, std::uint64_t seed);
@@ -117,15 +119,61 @@ std::uint32_t hash_inner_flow(const FlowKey& key, std::uint64_t seed);
 
 /// In the order in which a match is printed.
 enum class Field : std::uint8_t {
-  ct_state, ct_zone, ct_mark,
-  reg0, reg1, reg2, reg3, reg4, reg5, reg6, reg7,
-  reg8, reg9, reg10, reg11, reg12, reg13, reg14, reg15,
-  tun_id, tun_src, tun_dst, tun_ipv6_src, tun_ipv6_dst, tun_metadata0,
-  metadata, in_port, vlan_tci, dl_vlan, dl_vlan_pcp, eth_src, eth_dst, eth_type,
-  nw_src, nw_dst, ipv6_src, ipv6_dst, arp_spa, arp_tpa, arp_op,
-  nw_proto, nw_tos, nw_ecn, nw_ttl, ip_frag,
-  tp_src, tp_dst, tcp_flags, icmp_type, icmp_code,
-  arp_sha, arp_tha, nd_target, nd_sll, nd_tll,
+  ct_state,
+  ct_zone,
+  ct_mark,
+  reg0,
+  reg1,
+  reg2,
+  reg3,
+  reg4,
+  reg5,
+  reg6,
+  reg7,
+  reg8,
+  reg9,
+  reg10,
+  reg11,
+  reg12,
+  reg13,
+  reg14,
+  reg15,
+  tun_id,
+  tun_src,
+  tun_dst,
+  tun_ipv6_src,
+  tun_ipv6_dst,
+  tun_metadata0,
+  metadata,
+  in_port,
+  vlan_tci,
+  dl_vlan,
+  dl_vlan_pcp,
+  eth_src,
+  eth_dst,
+  eth_type,
+  nw_src,
+  nw_dst,
+  ipv6_src,
+  ipv6_dst,
+  arp_spa,
+  arp_tpa,
+  arp_op,
+  nw_proto,
+  nw_tos,
+  nw_ecn,
+  nw_ttl,
+  ip_frag,
+  tp_src,
+  tp_dst,
+  tcp_flags,
+  icmp_type,
+  icmp_code,
+  arp_sha,
+  arp_tha,
+  nd_target,
+  nd_sll,
+  nd_tll,
 };
 inline constexpr unsigned kFields = static_cast<unsigned>(Field::nd_tll) + 1;
 
@@ -142,10 +190,10 @@ struct FieldInfo {
   std::string_view nxm;      ///< as printed in load and move
   std::uint8_t word;         ///< for 128 bits: the high word
   std::uint8_t shift;
-  std::uint8_t bits;         ///< up to 64, or 128
+  std::uint8_t bits;  ///< up to 64, or 128
   FieldFormat format;
   Prerequisite needs;
-  bool writable;             ///< set_field, load and move may write it
+  bool writable;  ///< set_field, load and move may write it
 
   constexpr FieldPlace at() const { return {word, shift, bits}; }
 };

@@ -14,7 +14,9 @@ constexpr std::array<Text, kDropReasons> kTexts{{
 }};
 }  // namespace
 
-std::string_view name_of(DropReason reason) { return kTexts[static_cast<std::size_t>(reason)].name; }
+std::string_view name_of(DropReason reason) {
+  return kTexts[static_cast<std::size_t>(reason)].name;
+}
 std::string_view meaning_of(DropReason reason) {
   return kTexts[static_cast<std::size_t>(reason)].meaning;
 }

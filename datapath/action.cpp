@@ -1,0 +1,555 @@
+#include "datapath/action.h"
+
+#include <fmt/core.h>
+
+#include <charconv>
+#include <optional>
+
+#include "base/names.h"
+
+namespace weft::datapath {
+namespace {
+
+constexpr std::string_view kNames[] = {
+    "output",         "in_port",    "flood",      "drop",       "set_field",  "load",
+    "move",           "resubmit",   "goto_table", "dec_ttl",    "ct",         "ct_clear",
+    "push_vlan",      "pop_vlan",   "strip_vlan", "mod_dl_src", "mod_dl_dst", "mod_nw_src",
+    "mod_nw_dst",     "mod_tp_src", "mod_tp_dst", "mod_nw_tos", "mod_nw_ttl", "mod_vlan_vid",
+    "mod_vlan_pcp",   "set_tunnel", "note",       "arp_reply",  "nd_reply",   "icmp_error",
+    "icmp_echo_reply"};
+
+/// A piece of the text with the column of its first character.
+struct Piece {
+  std::string_view text;
+  int column;
+  Piece from(std::size_t n) const { return {text.substr(n), column + static_cast<int>(n)}; }
+  Piece part(std::size_t from_, std::size_t n) const {
+    return {text.substr(from_, n), column + static_cast<int>(from_)};
+  }
+};
+
+Error fail(const Piece& p, std::string message, std::string remedy) {
+  return {std::move(message), {"", 0, p.column}, std::move(remedy)};
+}
+
+Piece trim(Piece p) {
+  while (!p.text.empty() && p.text.front() == ' ') p = p.from(1);
+  while (!p.text.empty() && p.text.back() == ' ') p.text.remove_suffix(1);
+  return p;
+}
+
+std::optional<std::uint64_t> number(std::string_view t) {
+  int base = 10;
+  if (t.size() > 2 && t[0] == '0' && (t[1] == 'x' || t[1] == 'X')) {
+    base = 16;
+    t.remove_prefix(2);
+  }
+  std::uint64_t v = 0;
+  const auto [end, e] = std::from_chars(t.data(), t.data() + t.size(), v, base);
+  if (t.empty() || e != std::errc{} || end != t.data() + t.size()) return std::nullopt;
+  return v;
+}
+
+Result<std::uint64_t> number_up_to(const Piece& p, std::uint64_t limit, std::string_view what) {
+  const auto n = number(p.text);
+  if (!n || *n > limit)
+    return fail(p, fmt::format("'{}' is not a {}", p.text, what),
+                fmt::format("write a number from 0 to {}", limit));
+  return *n;
+}
+
+/// Cuts at the commas that are in no parenthesis.
+Result<std::vector<Piece>> split(Piece all) {
+  std::vector<Piece> out;
+  int depth = 0;
+  std::size_t start = 0;
+  for (std::size_t i = 0; i <= all.text.size(); ++i) {
+    const char c = i < all.text.size() ? all.text[i] : ',';
+    if (c == '(') ++depth;
+    if (c == ')' && --depth < 0) return fail(all.from(i), "a ')' that no '(' opened", "remove it");
+    if (c == ',' && (depth == 0 || i == all.text.size())) {
+      out.push_back(trim(all.part(start, i - start)));
+      start = i + 1;
+    }
+  }
+  if (depth != 0) return fail(all, "a '(' that no ')' closes", "add ')'");
+  return out;
+}
+
+Result<const FieldInfo*> field_of(const Piece& p) {
+  const FieldInfo* f = find_field(p.text);
+  if (f != nullptr) return f;
+  const std::string near = nearest_field(p.text);
+  return fail(p, fmt::format("unknown field '{}'", p.text),
+              near.empty() ? "fields are those of ovs-fields(7), such as reg0 or NXM_NX_REG0[]"
+                           : fmt::format("did you mean {}?", near));
+}
+
+/// "NXM_NX_REG0[]", "reg0", "NXM_NX_REG0[3]", "reg0[0..15]".
+Result<FieldRange> range_of(const Piece& p) {
+  const auto open = p.text.find('[');
+  auto field = field_of(p.part(0, open));
+  if (!field) return field.error();
+  const FieldInfo& f = **field;
+  FieldRange range{f.id, 0, f.bits};
+  if (open == std::string_view::npos) return range;
+  if (p.text.back() != ']') return fail(p.from(open), "a '[' that no ']' closes", "add ']'");
+  const Piece inside = p.part(open + 1, p.text.size() - open - 2);
+  if (inside.text.empty()) return range;
+  const auto dots = inside.text.find("..");
+  const auto first = number(inside.text.substr(0, dots));
+  const auto last = dots == std::string_view::npos ? first : number(inside.text.substr(dots + 2));
+  if (!first || !last || *first > *last || *last >= f.bits)
+    return fail(inside, fmt::format("'{}' is not a range of bits of {}", inside.text, f.name),
+                fmt::format("{} has bits 0..{}; write [FIRST..LAST]", f.name, f.bits - 1));
+  range.from = static_cast<std::uint8_t>(*first);
+  range.bits = static_cast<std::uint8_t>(*last - *first + 1);
+  if (f.bits == 128 && range.bits > 64 && range.bits != 128)
+    return fail(inside, "a range of a 128-bit field is whole or at most 64 bits", "write []");
+  return range;
+}
+
+std::string format_range(const FieldRange& r) {
+  const FieldInfo& f = info(r.field);
+  if (r.from == 0 && r.bits == f.bits) return fmt::format("{}[]", f.nxm);
+  if (r.bits == 1) return fmt::format("{}[{}]", f.nxm, r.from);
+  return fmt::format("{}[{}..{}]", f.nxm, r.from, r.from + r.bits - 1);
+}
+
+Ip6 shift_left(Ip6 v, unsigned n) {
+  if (n >= 64) return {n == 64 ? v.low : v.low << (n - 64), 0};
+  if (n == 0) return v;
+  return {v.high << n | v.low >> (64 - n), v.low << n};
+}
+
+Ip6 low_ones(unsigned n) {
+  if (n >= 128) return {~0ULL, ~0ULL};
+  if (n > 64) return {(1ULL << (n - 64)) - 1, ~0ULL};
+  return {0, n == 64 ? ~0ULL : (1ULL << n) - 1};
+}
+
+Error not_writable(const Piece& p, const FieldInfo& f) {
+  return fail(p, fmt::format("{} cannot be written", f.name),
+              f.id == Field::ct_mark ? "ct_mark is set inside ct(commit,exec(...))"
+                                     : "registers, addresses, ports and tunnel fields can");
+}
+
+// --- one action
+// -----------------------------------------------------------------------------------
+
+struct Context {
+  bool in_exec = false;
+};
+
+Result<std::vector<Action>> parse_list(Piece all, Context context);
+
+bool may_write(const FieldInfo& f, Context c) {
+  return c.in_exec ? f.id == Field::ct_mark : f.writable;
+}
+
+Result<Action> parse_set(const Piece& value, const Piece& name, Context c) {
+  auto field = field_of(name);
+  if (!field) return field.error();
+  if (!may_write(**field, c)) return not_writable(name, **field);
+  auto v = parse_field_value(**field, value.text);
+  if (!v) {
+    Error e = v.error();
+    e.place.column = value.column;
+    return e;
+  }
+  Action a;
+  a.kind = ActionKind::set;
+  a.target = {(*field)->id, 0, (*field)->bits};
+  a.value = v->value;
+  a.mask = v->mask;
+  return a;
+}
+
+Result<Action> parse_load(const Piece& value, const Piece& target, Context c) {
+  auto range = range_of(target);
+  if (!range) return range.error();
+  const FieldInfo& f = info(range->field);
+  if (!may_write(f, c)) return not_writable(target, f);
+  Ip6 v{};
+  if (const auto n = number(value.text)) {
+    v.low = *n;
+  } else {
+    auto parsed = parse_field_value(f, value.text);
+    if (!parsed)
+      return fail(value, fmt::format("'{}' is not a number", value.text), "write 0x... or decimal");
+    v = parsed->value;
+  }
+  const Ip6 ones = low_ones(range->bits);
+  if ((v.low & ~ones.low) != 0 || (v.high & ~ones.high) != 0)
+    return fail(value, fmt::format("{} does not fit {} bits", value.text, range->bits),
+                "write a smaller value or a wider range");
+  Action a;
+  a.kind = ActionKind::set;
+  a.target = {f.id, 0, f.bits};
+  const Ip6 all = field_ones(f);
+  a.value = shift_left(v, range->from);
+  a.mask = shift_left(ones, range->from);
+  a.value = {a.value.high & all.high, a.value.low & all.low};
+  a.mask = {a.mask.high & all.high, a.mask.low & all.low};
+  return a;
+}
+
+Result<Action> parse_ct(Piece inside) {
+  auto pieces = split(inside);
+  if (!pieces) return pieces.error();
+  Action a;
+  a.kind = ActionKind::ct;
+  for (const Piece& p : *pieces) {
+    if (p.text.empty()) continue;
+    if (p.text == "commit") {
+      a.commit = true;
+    } else if (p.text.starts_with("table=")) {
+      auto n = number_up_to(p.from(6), 254, "table");
+      if (!n) return n.error();
+      a.table = static_cast<std::uint16_t>(*n);
+    } else if (p.text.starts_with("zone=")) {
+      const Piece z = p.from(5);
+      if (const auto n = number(z.text)) {
+        if (*n > 0xffff) return fail(z, "a zone has 16 bits", "write a number from 0 to 65535");
+        a.zone = static_cast<std::uint16_t>(*n);
+      } else {
+        auto range = range_of(z);
+        if (!range) return range.error();
+        if (range->bits > 16 && range->bits != 32)
+          return fail(z, "a zone has 16 bits", "write FIELD[0..15]");
+        if (range->bits > 16) range->bits = 16;
+        a.zone_from_field = true;
+        a.source = *range;
+      }
+    } else if (p.text.starts_with("exec(") && p.text.ends_with(")")) {
+      auto nested = parse_list(p.part(5, p.text.size() - 6), {true});
+      if (!nested) return nested.error();
+      a.nested = std::move(*nested);
+    } else {
+      return fail(
+          p, fmt::format("ct() has no '{}'", p.text),
+          "it takes commit, table=N, zone=N or zone=FIELD[0..15], exec(set_field:V->ct_mark)");
+    }
+  }
+  if (!a.nested.empty() && !a.commit)
+    return fail(inside, "exec(...) without commit", "write ct(commit,...,exec(...))");
+  return a;
+}
+
+Result<DropReason> reason_of(const Piece& p) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < kDropReasons; ++i) {
+    const auto r = static_cast<DropReason>(i);
+    if (name_of(r) == p.text) return r;
+    names.emplace_back(name_of(r));
+  }
+  const std::string near = nearest_name(p.text, names);
+  return fail(p, fmt::format("unknown drop reason '{}'", p.text),
+              near.empty() ? "reasons are those of drop_reasons.def, such as policy"
+                           : fmt::format("did you mean {}?", near));
+}
+
+Action simple(ActionKind kind) {
+  Action a;
+  a.kind = kind;
+  return a;
+}
+
+/// `word` before ':' or '(', `rest` after it (without the closing parenthesis).
+Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, Piece rest,
+                         Context c) {
+  const auto set_to = [&](Field f) {
+    const FieldInfo& i = info(f);
+    return parse_set(rest, {i.name, whole.column}, c);
+  };
+  const auto needs_none = [&](ActionKind kind) -> Result<Action> {
+    if (mark != 0 && !rest.text.empty())
+      return fail(rest, fmt::format("{} takes no argument", word), fmt::format("write {}", word));
+    return simple(kind);
+  };
+  const auto arrow = rest.text.find("->");
+
+  if (c.in_exec && word != "set_field" && word != "load" && word != "move")
+    return fail(whole, fmt::format("'{}' is not allowed inside exec()", word),
+                "use set_field:VALUE->ct_mark");
+  if (word == "set_field" || word == "load" || word == "move") {
+    if (arrow == std::string_view::npos)
+      return fail(whole, fmt::format("{} has no '->'", word),
+                  fmt::format("write {}:{}->FIELD", word, word == "move" ? "FIELD" : "VALUE"));
+    const Piece left = rest.part(0, arrow);
+    const Piece right = rest.from(arrow + 2);
+    if (word == "set_field") {
+      if (right.text.find('[') != std::string_view::npos) return parse_load(left, right, c);
+      return parse_set(left, right, c);
+    }
+    if (word == "load") return parse_load(left, right, c);
+    auto source = range_of(left);
+    if (!source) return source.error();
+    auto target = range_of(right);
+    if (!target) return target.error();
+    if (!may_write(info(target->field), c)) return not_writable(right, info(target->field));
+    if (source->bits != target->bits)
+      return fail(whole, fmt::format("move from {} bits to {} bits", source->bits, target->bits),
+                  "give both sides ranges of equal width: reg0[0..15]");
+    Action a = simple(ActionKind::move);
+    a.source = *source;
+    a.target = *target;
+    return a;
+  }
+  if (word == "output") {
+    if (const auto n = number(rest.text)) {
+      if (*n == 0 || *n > 65279)
+        return fail(rest, fmt::format("{} is no port", *n), "ports are 1 to 65279");
+      Action a = simple(ActionKind::output);
+      a.port = static_cast<std::uint32_t>(*n);
+      return a;
+    }
+    if (rest.text == "in_port" || rest.text == "IN_PORT") return simple(ActionKind::in_port);
+    auto range = range_of(rest);
+    if (!range) return range.error();
+    if (range->bits > 64) return fail(rest, "a port has 32 bits", "use a register");
+    Action a = simple(ActionKind::output_field);
+    a.source = *range;
+    return a;
+  }
+  if (word == "in_port" || word == "IN_PORT") return needs_none(ActionKind::in_port);
+  if (word == "flood" || word == "FLOOD") return needs_none(ActionKind::flood);
+  if (word == "drop") {
+    Action a = simple(ActionKind::drop);
+    if (mark != 0) {
+      auto reason = reason_of(rest);
+      if (!reason) return reason.error();
+      a.reason = *reason;
+    }
+    return a;
+  }
+  if (word == "resubmit") {
+    Action a = simple(ActionKind::resubmit);
+    a.port = Action::kSamePort;
+    a.table = Action::kSameTable;
+    const auto comma = mark == '(' ? rest.text.find(',') : std::string_view::npos;
+    const Piece port = rest.part(0, comma);
+    if (!port.text.empty() && port.text != "in_port" && port.text != "IN_PORT") {
+      auto n = number_up_to(port, 65279, "port");
+      if (!n) return n.error();
+      a.port = static_cast<std::uint32_t>(*n);
+    }
+    if (comma != std::string_view::npos) {
+      auto n = number_up_to(rest.from(comma + 1), 254, "table");
+      if (!n) return n.error();
+      a.table = static_cast<std::uint16_t>(*n);
+    }
+    if (a.table == Action::kSameTable && a.port == Action::kSamePort)
+      return fail(whole, "resubmit to the same table and port", "write resubmit(,TABLE)");
+    return a;
+  }
+  if (word == "goto_table") {
+    auto n = number_up_to(rest, 254, "table");
+    if (!n) return n.error();
+    Action a = simple(ActionKind::goto_table);
+    a.table = static_cast<std::uint16_t>(*n);
+    return a;
+  }
+  if (word == "dec_ttl") return needs_none(ActionKind::dec_ttl);
+  if (word == "ct") return parse_ct(rest);
+  if (word == "ct_clear") return needs_none(ActionKind::ct_clear);
+  if (word == "push_vlan") {
+    if (rest.text != "0x8100")
+      return fail(rest, "only 802.1Q tags can be pushed", "write push_vlan:0x8100");
+    return simple(ActionKind::push_vlan);
+  }
+  if (word == "pop_vlan" || word == "strip_vlan") return needs_none(ActionKind::pop_vlan);
+  if (word == "mod_dl_src") return set_to(Field::eth_src);
+  if (word == "mod_dl_dst") return set_to(Field::eth_dst);
+  if (word == "mod_nw_src") return set_to(Field::nw_src);
+  if (word == "mod_nw_dst") return set_to(Field::nw_dst);
+  if (word == "mod_nw_tos") return set_to(Field::nw_tos);
+  if (word == "mod_nw_ttl") return set_to(Field::nw_ttl);
+  if (word == "mod_tp_src") return set_to(Field::tp_src);
+  if (word == "mod_tp_dst") return set_to(Field::tp_dst);
+  if (word == "mod_vlan_vid") return set_to(Field::dl_vlan);
+  if (word == "mod_vlan_pcp") return set_to(Field::dl_vlan_pcp);
+  if (word == "set_tunnel" || word == "set_tunnel64") return set_to(Field::tun_id);
+  if (word == "note") {
+    Action a = simple(ActionKind::note);
+    a.text = std::string(rest.text);
+    return a;
+  }
+  if (word == "arp_reply" || word == "nd_reply") {
+    auto mac = parse_mac(rest.text);
+    if (!mac)
+      return fail(rest, fmt::format("'{}' is not a MAC address", rest.text),
+                  fmt::format("write {}(02:00:00:00:00:01)", word));
+    Action a = simple(word == "arp_reply" ? ActionKind::arp_reply : ActionKind::nd_reply);
+    a.mac = *mac;
+    return a;
+  }
+  if (word == "icmp_error") {
+    auto parts = split(rest);
+    if (!parts) return parts.error();
+    if (parts->size() != 3)
+      return fail(rest, "icmp_error takes a type, a code and a source address",
+                  "write icmp_error(11,0,10.0.0.1)");
+    auto type = number_up_to((*parts)[0], 255, "type");
+    if (!type) return type.error();
+    auto code = number_up_to((*parts)[1], 255, "code");
+    if (!code) return code.error();
+    auto address = parse_ip((*parts)[2].text);
+    if (!address)
+      return fail((*parts)[2], fmt::format("'{}' is not an address", (*parts)[2].text),
+                  "write the address that the error comes from, such as 10.0.0.1");
+    Action a = simple(ActionKind::icmp_error);
+    a.icmp_type = static_cast<std::uint8_t>(*type);
+    a.icmp_code = static_cast<std::uint8_t>(*code);
+    a.address = *address;
+    return a;
+  }
+  if (word == "icmp_echo_reply") return needs_none(ActionKind::icmp_echo_reply);
+  if (number(word) && mark == 0) {
+    const Piece all = whole;
+    return parse_one(whole, "output", ':', all, c);
+  }
+  std::vector<std::string> names(std::begin(kNames), std::end(kNames));
+  const std::string near = nearest_name(word, names);
+  return fail(whole, fmt::format("unknown action '{}'", word),
+              near.empty() ? "actions are those of ovs-actions(7), such as output:1 or resubmit(,5)"
+                           : fmt::format("did you mean {}?", near));
+}
+
+Result<std::vector<Action>> parse_list(Piece all, Context context) {
+  std::vector<Action> out;
+  if (trim(all).text.empty()) return out;
+  auto pieces = split(all);
+  if (!pieces) return pieces.error();
+  for (const Piece& p : *pieces) {
+    if (p.text.empty()) return fail(p, "an empty action between commas", "remove a comma");
+    const auto at = p.text.find_first_of(":(");
+    const char mark = at == std::string_view::npos ? '\0' : p.text[at];
+    Piece rest = at == std::string_view::npos ? Piece{{}, p.column} : p.from(at + 1);
+    if (mark == '(') {
+      if (p.text.back() != ')')
+        return fail(p, fmt::format("text after the ')' of {}", p.text.substr(0, at)),
+                    "put a comma between actions");
+      rest.text.remove_suffix(1);
+    }
+    auto action = parse_one(p, p.text.substr(0, at), mark, trim(rest), context);
+    if (!action) return action.error();
+    out.push_back(std::move(*action));
+  }
+  // A list that only drops, without a reason, is the empty list.
+  if (out.size() == 1 && out[0].kind == ActionKind::drop &&
+      out[0].reason == DropReason::rule_drop && all.text.find('(') == std::string_view::npos)
+    out.clear();
+  for (std::size_t i = 0; i + 1 < out.size(); ++i)
+    if (out[i].kind == ActionKind::drop || out[i].kind == ActionKind::goto_table)
+      return fail((*pieces)[i + 1], "an action that is never reached",
+                  "drop and goto_table come last");
+  return out;
+}
+
+// --- text
+// ------------------------------------------------------------------------------------------
+
+/// A mask that is one run of ones: first bit and width.
+std::optional<FieldRange> run_of(Field field, Ip6 mask) {
+  for (unsigned width = 1; width <= 64; ++width) {
+    for (unsigned from = 0; from + width <= info(field).bits; ++from)
+      if (shift_left(low_ones(width), from) == mask)
+        return FieldRange{field, static_cast<std::uint8_t>(from), static_cast<std::uint8_t>(width)};
+  }
+  return std::nullopt;
+}
+
+Ip6 shift_right(Ip6 v, unsigned n) {
+  if (n >= 64) return {0, n == 64 ? v.high : v.high >> (n - 64)};
+  if (n == 0) return v;
+  return {v.high >> n, v.low >> n | v.high << (64 - n)};
+}
+
+std::string format_set(const Action& a) {
+  const FieldInfo& f = info(a.target.field);
+  const MaskedValue v{a.value, a.mask};
+  if (a.mask == field_ones(f))
+    return fmt::format("set_field:{}->{}", format_field_value(f, v), f.name);
+  if (const auto range = run_of(f.id, a.mask))
+    return fmt::format("load:{:#x}->{}", shift_right(a.value, range->from).low,
+                       format_range(*range));
+  return fmt::format("set_field:{}->{}", format_field_value(f, v), f.name);
+}
+
+std::string format_ct(const Action& a) {
+  std::string inside;
+  const auto item = [&inside](const std::string& t) { inside += (inside.empty() ? "" : ",") + t; };
+  if (a.commit) item("commit");
+  if (a.table != Action::kNoTable) item(fmt::format("table={}", a.table));
+  if (a.zone_from_field)
+    item("zone=" + format_range(a.source));
+  else if (a.zone != 0)
+    item(fmt::format("zone={}", a.zone));
+  if (!a.nested.empty()) item("exec(" + format_actions(a.nested) + ")");
+  return "ct(" + inside + ")";
+}
+
+std::string format_one(const Action& a) {
+  switch (a.kind) {
+    case ActionKind::output:
+      return fmt::format("output:{}", a.port);
+    case ActionKind::output_field:
+      return "output:" + format_range(a.source);
+    case ActionKind::in_port:
+      return "in_port";
+    case ActionKind::flood:
+      return "flood";
+    case ActionKind::drop:
+      return fmt::format("drop({})", name_of(a.reason));
+    case ActionKind::set:
+      return format_set(a);
+    case ActionKind::move:
+      return fmt::format("move:{}->{}", format_range(a.source), format_range(a.target));
+    case ActionKind::resubmit:
+      if (a.table == Action::kSameTable) return fmt::format("resubmit:{}", a.port);
+      if (a.port == Action::kSamePort) return fmt::format("resubmit(,{})", a.table);
+      return fmt::format("resubmit({},{})", a.port, a.table);
+    case ActionKind::goto_table:
+      return fmt::format("goto_table:{}", a.table);
+    case ActionKind::dec_ttl:
+      return "dec_ttl";
+    case ActionKind::ct:
+      return format_ct(a);
+    case ActionKind::ct_clear:
+      return "ct_clear";
+    case ActionKind::push_vlan:
+      return "push_vlan:0x8100";
+    case ActionKind::pop_vlan:
+      return "pop_vlan";
+    case ActionKind::note:
+      return "note:" + a.text;
+    case ActionKind::arp_reply:
+      return fmt::format("arp_reply({})", a.mac.text());
+    case ActionKind::nd_reply:
+      return fmt::format("nd_reply({})", a.mac.text());
+    case ActionKind::icmp_error:
+      return fmt::format("icmp_error({},{},{})", a.icmp_type, a.icmp_code, a.address.text());
+    case ActionKind::icmp_echo_reply:
+      return "icmp_echo_reply";
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<std::vector<Action>> parse_actions(std::string_view text, int column) {
+  return parse_list({text, column}, {});
+}
+
+std::string format_actions(const std::vector<Action>& actions) {
+  if (actions.empty()) return "drop";
+  std::string out;
+  for (const Action& a : actions) {
+    if (!out.empty()) out += ',';
+    out += format_one(a);
+  }
+  return out;
+}
+
+}  // namespace weft::datapath

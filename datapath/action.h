@@ -1,0 +1,89 @@
+// Action: what a rule does with a packet, as a value, and its text in the syntax of ovs-ofctl.
+//
+// load, set_field and mod_* are one kind (`set`): a field, a value and a mask. It prints as load
+// when it writes a part of a field that is a range of bits, else as set_field.
+//
+// Beyond ovs-ofctl, and printed as they are read:
+//   drop(REASON)                 ends the packet with a reason of drop_reasons.def: drop(policy)
+//   arp_reply(MAC)               turns an ARP request into the reply of its target, with MAC, and
+//                                sends it back out of in_port
+//   nd_reply(MAC)                the same for a neighbour solicitation
+//   icmp_error(TYPE,CODE,SOURCE) answers the sender with an ICMP or ICMPv6 error from SOURCE; the
+//                                packet itself is dropped
+//   icmp_echo_reply              turns an echo request into its reply, back out of in_port
+//   flood                        a copy to every port but tunnels, the uplink and in_port
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/net_types.h"
+#include "base/result.h"
+#include "datapath/flow_key.h"
+#include "datapath/verdict.h"
+
+namespace weft::datapath {
+
+enum class ActionKind : std::uint8_t {
+  output,        ///< port
+  output_field,  ///< source: the port's number is in a field
+  in_port,
+  flood,
+  drop,        ///< reason
+  set,         ///< field, value, mask
+  move,        ///< source range to field range
+  resubmit,    ///< port (kSamePort: unchanged), table (kSameTable: unchanged)
+  goto_table,  ///< table
+  dec_ttl,
+  ct,
+  ct_clear,
+  push_vlan,
+  pop_vlan,
+  note,        ///< text
+  arp_reply,   ///< mac
+  nd_reply,    ///< mac
+  icmp_error,  ///< type, code, address
+  icmp_echo_reply,
+};
+
+/// Bits [from, from + bits) of a field, as in NXM_NX_REG0[0..15].
+struct FieldRange {
+  Field field{};
+  std::uint8_t from = 0;
+  std::uint8_t bits = 0;
+  bool operator==(const FieldRange&) const = default;
+};
+
+struct Action {
+  static constexpr std::uint32_t kSamePort = 0xfff8;
+  static constexpr std::uint16_t kSameTable = 0xff;
+  static constexpr std::uint16_t kNoTable = 0xff;
+
+  ActionKind kind = ActionKind::drop;
+  std::uint32_t port = 0;
+  std::uint16_t table = kNoTable;  ///< ct: where the packet goes on, kNoTable: nowhere
+  DropReason reason = DropReason::rule_drop;
+  FieldRange target{};  ///< set (whole field) and move
+  FieldRange source{};  ///< move, output_field, ct zone
+  Ip6 value{};          ///< set
+  Ip6 mask{};
+  Mac mac{};
+  std::uint8_t icmp_type = 0;
+  std::uint8_t icmp_code = 0;
+  IpAddress address{};
+  bool commit = false;           ///< ct
+  bool zone_from_field = false;  ///< ct: zone is in `source`, else in `zone`
+  std::uint16_t zone = 0;
+  std::vector<Action> nested;  ///< ct: exec(...)
+  std::string text;            ///< note
+
+  bool operator==(const Action&) const = default;
+};
+
+/// "output:1,resubmit(,5)"; errors carry the column (1-based) within `text`, shifted by `column`.
+Result<std::vector<Action>> parse_actions(std::string_view text, int column = 1);
+/// Canonical text; "drop" for an empty list.
+std::string format_actions(const std::vector<Action>& actions);
+
+}  // namespace weft::datapath

@@ -1,0 +1,257 @@
+#include "datapath/match.h"
+
+#include <fmt/core.h>
+
+namespace weft::datapath {
+namespace {
+
+struct Shorthand {
+  std::string_view name;
+  std::uint16_t eth_type;
+  int proto;  // -1: any
+};
+constexpr Shorthand kShorthands[] = {
+    {"ip", 0x0800, -1},  {"ipv6", 0x86dd, -1}, {"arp", 0x0806, -1},   {"rarp", 0x8035, -1},
+    {"tcp", 0x0800, 6},  {"udp", 0x0800, 17},  {"icmp", 0x0800, 1},   {"sctp", 0x0800, 132},
+    {"tcp6", 0x86dd, 6}, {"udp6", 0x86dd, 17}, {"icmp6", 0x86dd, 58}, {"sctp6", 0x86dd, 132},
+    {"ip4", 0x0800, -1}, {"ip6", 0x86dd, -1},  {"icmpv6", 0x86dd, 58}};
+
+Error at_column(Error e, int column) {
+  e.place.column = column;
+  return e;
+}
+
+/// What a match says about the kind of packet.
+struct Kind {
+  int eth_type = -1;
+  int proto = -1;
+  explicit Kind(const Match& m) {
+    if (m.mask.get(place::eth_type) == 0xffff)
+      eth_type = static_cast<int>(m.value.get(place::eth_type));
+    if (m.mask.get(place::nw_proto) == 0xff) proto = static_cast<int>(m.value.get(place::nw_proto));
+  }
+  bool ip4() const { return eth_type == 0x0800; }
+  bool ip6() const { return eth_type == 0x86dd; }
+  bool ip() const { return ip4() || ip6(); }
+  bool arp() const { return eth_type == 0x0806 || eth_type == 0x8035; }
+  bool has(Prerequisite p) const {
+    switch (p) {
+      case Prerequisite::none:
+      case Prerequisite::vlan:
+        return true;
+      case Prerequisite::ip4:
+        return ip4();
+      case Prerequisite::ip6:
+        return ip6();
+      case Prerequisite::ip:
+        return ip();
+      case Prerequisite::arp:
+        return arp();
+      case Prerequisite::ports:
+        return ip() && (proto == 6 || proto == 17 || proto == 132);
+      case Prerequisite::tcp:
+        return ip() && proto == 6;
+      case Prerequisite::icmp:
+        return (ip4() && proto == 1) || (ip6() && proto == 58);
+      case Prerequisite::nd:
+        return ip6() && proto == 58;
+    }
+    return false;
+  }
+};
+
+std::string_view needed_words(Prerequisite p) {
+  switch (p) {
+    case Prerequisite::ip4:
+      return "ip";
+    case Prerequisite::ip6:
+      return "ipv6";
+    case Prerequisite::ip:
+      return "ip or ipv6";
+    case Prerequisite::arp:
+      return "arp";
+    case Prerequisite::ports:
+      return "tcp, udp, tcp6 or udp6";
+    case Prerequisite::tcp:
+      return "tcp or tcp6";
+    case Prerequisite::icmp:
+      return "icmp or icmp6";
+    case Prerequisite::nd:
+      return "icmp6";
+    default:
+      return "";
+  }
+}
+
+FlowKey spread(const FieldInfo& f, Ip6 v) {
+  FlowKey k;
+  write_field(k, f, v);
+  return k;
+}
+
+}  // namespace
+
+bool is_shorthand(std::string_view name) {
+  for (const Shorthand& s : kShorthands)
+    if (s.name == name) return true;
+  return false;
+}
+
+Result<> MatchReader::put(const FieldInfo& field, MaskedValue v, int column) {
+  const FlowKey value = spread(field, v.value);
+  const FlowKey mask = spread(field, v.mask);
+  for (unsigned i = 0; i < kKeyWords; ++i) {
+    const std::uint64_t both = mask.w[i] & match_.mask.w[i];
+    if (((value.w[i] ^ match_.value.w[i]) & both) != 0)
+      return at_column({fmt::format("{} contradicts what the match said before", field.name),
+                        {},
+                        "a packet cannot be both; split it into two rules"},
+                       column);
+    match_.mask.w[i] |= mask.w[i];
+    match_.value.w[i] |= value.w[i];
+  }
+  int& first = column_[static_cast<std::size_t>(field.id)];
+  if (first == 0) first = column;
+  return {};
+}
+
+Result<> MatchReader::add(std::string_view item, int column) {
+  const auto equals = item.find('=');
+  const std::string_view name = item.substr(0, equals);
+  if (equals == std::string_view::npos) {
+    for (const Shorthand& s : kShorthands) {
+      if (s.name != name) continue;
+      if (auto r = put(info(Field::eth_type), {{0, s.eth_type}, {0, 0xffff}}, column); !r) return r;
+      if (s.proto < 0) return {};
+      return put(info(Field::nw_proto), {{0, static_cast<std::uint64_t>(s.proto)}, {0, 0xff}},
+                 column);
+    }
+  }
+  const FieldInfo* field = find_field(name);
+  if (field == nullptr) {
+    const std::string near = nearest_field(name);
+    return at_column({fmt::format("unknown field '{}'", name),
+                      {},
+                      near.empty() ? "fields are those of ovs-fields(7), such as nw_dst or reg0"
+                                   : fmt::format("did you mean {}?", near)},
+                     column);
+  }
+  if (equals == std::string_view::npos)
+    return at_column(
+        {fmt::format("{} has no value", name), {}, fmt::format("write {}=VALUE", name)}, column);
+  const int value_column = column + static_cast<int>(equals) + 1;
+  // No tag at all is written as dl_vlan=0xffff.
+  if (field->id == Field::dl_vlan && item.substr(equals + 1) == "0xffff")
+    return put(info(Field::vlan_tci), {{0, 0}, {0, 0xffff}}, value_column);
+  auto value = parse_field_value(*field, item.substr(equals + 1));
+  if (!value) return at_column(value.error(), value_column);
+  if (field->needs == Prerequisite::vlan) {
+    if (auto r = put(info(Field::vlan_tci), {{0, kVlanPresent}, {0, kVlanPresent}}, column); !r)
+      return r;
+    column_[static_cast<std::size_t>(Field::vlan_tci)] = 0;
+  }
+  return put(*field, *value, column);
+}
+
+Result<Match> MatchReader::finish() const {
+  const Kind kind(match_);
+  for (unsigned i = 0; i < kFields; ++i) {
+    if (column_[i] == 0) continue;
+    const FieldInfo& f = info(static_cast<Field>(i));
+    if (kind.has(f.needs)) continue;
+    // As ovs-ofctl: the IP names also mean ARP's fields, which live in the same place.
+    const bool shared = f.id == Field::nw_src || f.id == Field::nw_dst || f.id == Field::nw_proto;
+    if (shared && kind.arp()) continue;
+    return at_column({fmt::format("{} exists only in some packets, and the match does not say "
+                                  "which",
+                                  f.name),
+                      {},
+                      fmt::format("add {}", needed_words(f.needs))},
+                     column_[i]);
+  }
+  return match_;
+}
+
+Result<Match> parse_match(std::string_view text) {
+  MatchReader reader;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    if (text[at] == ',' || text[at] == ' ') {
+      ++at;
+      continue;
+    }
+    const std::size_t end = std::min(text.find_first_of(", ", at), text.size());
+    if (auto r = reader.add(text.substr(at, end - at), static_cast<int>(at) + 1); !r)
+      return r.error();
+    at = end;
+  }
+  return reader.finish();
+}
+
+std::string format_match(const Match& m) {
+  const Kind kind(m);
+  std::string out;
+  const auto item = [&out](std::string_view text) {
+    if (!out.empty()) out += ',';
+    out += text;
+  };
+  Match left = m;  // bits not printed yet
+  const auto take = [&left](const FieldInfo& f) {
+    const FlowKey ones = spread(f, field_ones(f));
+    const MaskedValue v{read_field(left.value, f), read_field(left.mask, f)};
+    const Ip6 all = field_ones(f);
+    for (unsigned i = 0; i < kKeyWords; ++i) {
+      left.mask.w[i] &= ~ones.w[i];
+      left.value.w[i] &= ~ones.w[i];
+    }
+    return MaskedValue{{v.value.high & all.high, v.value.low & all.low},
+                       {v.mask.high & all.high, v.mask.low & all.low}};
+  };
+  const auto print = [&](const FieldInfo& f) {
+    const MaskedValue v = take(f);
+    if (v.mask != Ip6{}) item(fmt::format("{}={}", f.name, format_field_value(f, v)));
+  };
+  const auto shorthand = [&] {
+    const Shorthand* best = nullptr;
+    for (const Shorthand& s : kShorthands) {
+      if (s.eth_type != kind.eth_type) continue;
+      if (s.proto == kind.proto || (s.proto < 0 && best == nullptr)) {
+        if (best == nullptr || s.proto >= 0) best = &s;
+        if (s.proto >= 0) break;
+      }
+    }
+    if (best == nullptr) return;
+    item(best->name);
+    take(info(Field::eth_type));
+    if (best->proto >= 0) take(info(Field::nw_proto));
+  };
+
+  for (unsigned i = 0; i < kFields; ++i) {
+    const FieldInfo& f = info(static_cast<Field>(i));
+    switch (f.id) {
+      case Field::reg0:
+        shorthand();
+        break;
+      case Field::tun_src:
+      case Field::tun_dst:  // an IPv6 mask reaches beyond the low 32 bits
+        if (m.mask.w[f.word - 1u] != 0 || m.mask.w[f.word] >> 32 != 0) continue;
+        break;
+      case Field::vlan_tci: {
+        const std::uint64_t mask = m.mask.get(f.at());
+        const bool tag = (m.value.get(f.at()) & kVlanPresent) != 0;
+        if (tag && (mask == 0x1fff || mask == 0xf000 || mask == 0xffff)) {
+          left.mask.set({7, 60, 1}, 0);
+          left.value.set({7, 60, 1}, 0);
+          continue;
+        }
+        break;
+      }
+      default:
+        if (!kind.has(f.needs)) continue;
+    }
+    print(f);
+  }
+  return out;
+}
+
+}  // namespace weft::datapath

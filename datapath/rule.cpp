@@ -1,0 +1,116 @@
+#include "datapath/rule.h"
+
+#include <fmt/core.h>
+
+#include <charconv>
+
+namespace weft::datapath {
+namespace {
+
+constexpr std::string_view kIgnored[] = {"duration", "n_packets", "n_bytes",
+                                         "idle_age", "hard_age",  "reset_counts"};
+
+Result<std::uint64_t> read_number(std::string_view name, std::string_view text, std::uint64_t limit,
+                                  int column) {
+  int base = 10;
+  std::string_view digits = text;
+  if (digits.starts_with("0x")) {
+    base = 16;
+    digits.remove_prefix(2);
+  }
+  std::uint64_t v = 0;
+  const auto [end, e] = std::from_chars(digits.data(), digits.data() + digits.size(), v, base);
+  if (digits.empty() || e != std::errc{} || end != digits.data() + digits.size() || v > limit)
+    return Error{fmt::format("'{}' is not a value of {}", text, name),
+                 {"", 0, column},
+                 fmt::format("write a number from 0 to {}", limit)};
+  return v;
+}
+
+/// A setting of the rule itself: true if `name` is one.
+Result<bool> read_setting(Rule& rule, std::string_view name, std::string_view value, int column) {
+  const auto put = [&](auto& target, std::uint64_t limit) -> Result<bool> {
+    auto n = read_number(name, value, limit, column);
+    if (!n) return n.error();
+    target = static_cast<std::remove_reference_t<decltype(target)>>(*n);
+    return true;
+  };
+  if (name == "table") return put(rule.table, 254);
+  if (name == "priority") return put(rule.priority, 65535);
+  if (name == "cookie") return put(rule.cookie, ~0ULL);
+  if (name == "idle_timeout") return put(rule.idle_timeout, 65535);
+  if (name == "hard_timeout") return put(rule.hard_timeout, 65535);
+  for (std::string_view s : kIgnored)
+    if (name == s) return true;
+  return false;
+}
+
+Result<Rule> parse(std::string_view text, bool need_actions) {
+  Rule rule;
+  MatchReader match;
+  std::size_t at = 0;
+  bool seen_actions = false;
+  while (at < text.size()) {
+    const char c = text[at];
+    if (c == ',' || c == ' ' || c == '\t') {
+      ++at;
+      continue;
+    }
+    const std::string_view rest = text.substr(at);
+    const int column = static_cast<int>(at) + 1;
+    const std::size_t word = rest.starts_with("actions=") ? 8 : rest.starts_with("action=") ? 7 : 0;
+    if (word != 0) {
+      seen_actions = true;
+      if (!need_actions) break;
+      auto actions = parse_actions(rest.substr(word), column + static_cast<int>(word));
+      if (!actions) return actions.error();
+      if (rest.size() == word)
+        return Error{"no actions after 'actions='", {"", 0, column}, "write actions=drop to drop"};
+      rule.actions = std::move(*actions);
+      break;
+    }
+    const std::size_t end = std::min(rest.find_first_of(", \t"), rest.size());
+    const std::string_view item = rest.substr(0, end);
+    const auto equals = item.find('=');
+    bool setting = false;
+    if (equals != std::string_view::npos) {
+      const int value_column = column + static_cast<int>(equals) + 1;
+      auto r = read_setting(rule, item.substr(0, equals), item.substr(equals + 1), value_column);
+      if (!r) return r.error();
+      setting = *r;
+    }
+    if (!setting)
+      if (auto r = match.add(item, column); !r) return r.error();
+    at += end;
+  }
+  if (need_actions && !seen_actions)
+    return Error{"the rule has no actions",
+                 {"", 0, static_cast<int>(text.size()) + 1},
+                 "end it with actions=...; actions=drop drops"};
+  auto m = match.finish();
+  if (!m) return m.error();
+  rule.match = *m;
+  return rule;
+}
+
+}  // namespace
+
+Result<Rule> parse_rule(std::string_view text) { return parse(text, true); }
+Result<Rule> parse_rule_key(std::string_view text) { return parse(text, false); }
+
+std::string format_priority_and_match(const Rule& rule) {
+  std::string out = fmt::format("priority={}", rule.priority);
+  const std::string match = format_match(rule.match);
+  if (!match.empty()) out += "," + match;
+  return out;
+}
+
+std::string format_rule(const Rule& rule) {
+  std::string out = fmt::format("table={}", rule.table);
+  if (rule.cookie != 0) out += fmt::format(",cookie={:#x}", rule.cookie);
+  if (rule.idle_timeout != 0) out += fmt::format(",idle_timeout={}", rule.idle_timeout);
+  if (rule.hard_timeout != 0) out += fmt::format(",hard_timeout={}", rule.hard_timeout);
+  return out + "," + format_priority_and_match(rule) + ",actions=" + format_actions(rule.actions);
+}
+
+}  // namespace weft::datapath
