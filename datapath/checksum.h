@@ -70,4 +70,30 @@ constexpr std::uint64_t pseudo_header_sum(const Ip6& src, const Ip6& dst, std::u
 /// the payload if that is a stream. offset <= header_size().
 std::uint16_t sum_from(const Packet& packet, std::uint32_t offset);
 
+/// Sets the IPv4 header's checksum; the header at `l3` must be whole.
+void finish_ipv4_checksum(Packet& packet, std::uint32_t l3);
+
+/// Sets the checksum of the TCP, UDP, ICMP or ICMPv6 header behind the IPv4 or IPv6 header at `l3`
+/// (found by its version nibble), and the IPv4 header's own. Extension headers are walked.
+/// The lengths in the IP header must be right and the layer-4 header must lie in the header area.
+/// Fragments and other protocols are left alone. A UDP checksum that comes out as 0 becomes 0xffff.
+void finish_l4_checksum(Packet& packet, std::uint32_t l3);
+
+/// What verify_checksums found. `ok` is also the answer where there is nothing to check.
+enum class ChecksumFault : std::uint8_t {
+  ok,
+  ipv4_header,
+  tcp,
+  udp,
+  icmp,
+  icmpv6,
+  inner,  ///< some checksum of the frame inside a tunnel
+};
+const char* to_string(ChecksumFault fault);
+
+/// Checks every checksum of the frame: IPv4 header, TCP, UDP (0 over IPv4: none), ICMP, ICMPv6.
+/// With `inner`, also those of frames inside VXLAN and GENEVE. A frame that cannot be parsed, a
+/// fragment, and an unknown protocol have nothing to check beyond what was reached.
+ChecksumFault verify_checksums(const Packet& packet, bool inner = false);
+
 }  // namespace weft

@@ -27,6 +27,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "datapath/packet.h"
+#include "datapath/tunnel/tunnel.h"
 #include "datapath/verdict.h"
 
 namespace weft::datapath {
@@ -35,7 +36,6 @@ namespace weft::datapath {
 using PortNo = StrongId<struct PortNoTag>;
 
 enum class PortKind : std::uint8_t { vm, uplink, tunnel, local };
-enum class TunnelKind : std::uint8_t { none, vxlan, geneve };
 
 struct PortConfig {
   PortNo number{};
