@@ -14,9 +14,7 @@ std::uint64_t hash_string(std::string_view text, std::uint64_t seed) {
   return XXH3_64bits_withSeed(text.data(), text.size(), seed);
 }
 
-void Chain128::add_bytes(std::span<const std::byte> bytes) {
-  add(hash_bytes(bytes), bytes.size());
-}
+void Chain128::add_bytes(std::span<const std::byte> bytes) { add(hash_bytes(bytes), bytes.size()); }
 
 std::string Chain128::text() const { return fmt::format("{:016x}{:016x}", high, low); }
 

@@ -1,7 +1,6 @@
 // Names as people mistype them: the nearest of a set, for "did you mean".
 #pragma once
 
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
