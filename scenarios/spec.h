@@ -34,14 +34,31 @@ enum class NodeKind : std::uint8_t {
   hypervisor,  ///< a machine with a vSwitch and VMs
 };
 
+/// A router's address on one of its links, with the prefix length of the network on that link.
+struct InterfaceSpec {
+  std::size_t link = 0;           ///< index into UnderlaySpec::links
+  IpAddress address{};
+  int prefix_length = 0;
+};
+
+/// Addresses that are not written are filled in by the loader:
+///  - leaf-spine: leaf L owns 172.16.L.0/24 (fd00:0:0:L::/64); host N of it is 172.16.L.N, and the
+///    leaf itself the last address, 172.16.L.254, on every host link. More than 253 hosts per leaf
+///    take a shorter prefix, more than 172.16/12 holds goes to 10/8. Spine S: 172.16.0.S/32.
+///  - elsewhere: each broadcast domain (hosts joined by switches, hubs and links) with a host in it
+///    is a subnet, 192.168.K.0/24 (fd01:0:0:K::/64): hosts .1, .2, ..., routers .254 downwards.
+///    Routers without any have a loopback 172.16.0.N/32.
 struct NodeSpec {
   std::string name;
   NodeKind kind = NodeKind::router;
-  /// Host, hypervisor: its underlay address and the network's prefix length; others: none, or a
-  /// router's loopback. Filled by the loader when not written.
+  /// Host, hypervisor: its underlay address and the network's prefix length. Router: where its
+  /// ICMP comes from (a leaf: the gateway address; else the first interface or a loopback).
+  /// Switch, hub: none.
   std::optional<IpAddress> address;
   int prefix_length = 0;
-  Mac mac{};                      ///< host, hypervisor: of its uplink
+  std::optional<IpAddress> gateway;       ///< host, hypervisor: a router of its subnet, if any
+  std::vector<InterfaceSpec> interfaces;  ///< router: one per link that leads to a subnet of hosts
+  Mac mac{};                      ///< host, hypervisor: of its uplink; router: of all its ports
   std::optional<std::size_t> leaf;  ///< leaf-spine: index of the leaf node it hangs on
   std::optional<ByteCount> memory;  ///< capacity of a hypervisor for VMs; none: unlimited
   Place place;
@@ -91,7 +108,9 @@ struct ControlSpec {
   Probability loss{};
   std::optional<BitRate> bandwidth;      ///< per controller-hypervisor channel; none: unlimited
   bool in_band = false;                  ///< `through: fabric`
-  std::optional<std::size_t> attach;     ///< in band: index of the node `controller-1`
+  /// In band: index of the node `controller-1`; `controller-2` ... follow it. They are nodes of
+  /// kind host with one link to the switch named by `attach:` (default: the first leaf).
+  std::optional<std::size_t> attach;
   Place place;
 };
 
@@ -258,8 +277,10 @@ struct EventSpec {
   std::string name;                   ///< given, or "event-N"
   std::optional<Time> at;             ///< exactly one of at / after
   struct After {
-    std::size_t event = 0;            ///< index into events
-    std::string phase;                ///< migration: start, round-N, stop-and-copy, resume, done
+    std::size_t event = 0;            ///< index into events: always a migration (`after` another
+                                      ///< event has been resolved to a time or to its migration)
+    std::string phase;                ///< round-N, stop-and-copy, resume, done (`start` too where the
+                                      ///< migration itself waits for another)
     Duration delay{};
   };
   std::optional<After> after;
@@ -277,7 +298,7 @@ struct CaptureSpec {
   std::string point;                  ///< "hv-1-1.uplink", "shop/web-1", "leaf-1.spine-2", or "drops"
   std::size_t node = 0;
   std::optional<std::size_t> link;    ///< a link end; else a VM's port
-  std::optional<EndpointRef> vm;
+  std::optional<EndpointRef> vm;      ///< neither link nor vm: `drops`, every dropped packet
   std::string filter;                 ///< libpcap syntax; empty: all
   Place place;
 };
