@@ -56,7 +56,8 @@ inline bool slow_verify(const Bytes& f, std::size_t l3) {
   const bool is6 = f[l3] >> 4 == 6;
   const std::size_t l4 = l3 + (is6 ? 40 : 20);
   const std::uint8_t protocol = is6 ? f[l3 + 6] : f[l3 + 9];
-  const std::size_t end = is6 ? l4 + f[l3 + 4] * 256u + f[l3 + 5] : l3 + f[l3 + 2] * 256u + f[l3 + 3];
+  const std::size_t end =
+      is6 ? l4 + f[l3 + 4] * 256u + f[l3 + 5] : l3 + f[l3 + 2] * 256u + f[l3 + 3];
   if (!is6 && slow_sum(f, l3, l4) != 0xffff) return false;
   std::uint32_t pseudo = 0;
   if (protocol != wire::kProtoIcmp) {

@@ -27,22 +27,23 @@ struct Case {
 std::string operator+(const char* a, const std::string& b) { return std::string(a) + b; }
 
 const std::string kAddresses4 = "0a000001 0a000002";
-const std::string kAddresses6 =
-    "fd000000000000000000000000000001 fd000000000000000000000000000002";
+const std::string kAddresses6 = "fd000000000000000000000000000001 fd000000000000000000000000000002";
 
 const std::vector<Case>& cases() {
   using E = ParseError;
   static const std::vector<Case> table = {
       {"nothing", "", E::truncated},
-      {"half Ethernet", "02000000000202000000", E::truncated},
-      {"ARP with padding", "ffffffffffff 020000000001 0806 0001 0800 06 04 0001"
+      {"half Ethernet", "02000000000202000000", E::truncated, 0, 0, 0, 0, 0, 10},
+      {"ARP with padding",
+       "ffffffffffff 020000000001 0806 0001 0800 06 04 0001"
        "020000000001 0a000001 000000000000 0a000002 000000000000000000000000000000000000",
        E::none, 0, 0, 14, 0, 42, 42},
       {"ARP cut off", "ffffffffffff 020000000001 0806 0001 0800 06 04 0001", E::truncated, 0, 0, 14,
        0, 14, 22},
       {"unknown type", "ffffffffffff 020000000001 88cc 0001", E::none, 0, 0, 14, 0, 14, 16},
-      {"UDP", kEthIp4 + std::string("45000020 00004000 4011 0000") + kAddresses4 +
-                  "1111 2222 000c 0000 01020304",
+      {"UDP",
+       kEthIp4 + std::string("45000020 00004000 4011 0000") + kAddresses4 +
+           "1111 2222 000c 0000 01020304",
        E::none, 4, 17, 14, 34, 42, 46},
       {"UDP with Ethernet padding",
        kEthIp4 + std::string("4500001c 00004000 4011 0000") + kAddresses4 +
@@ -52,8 +53,8 @@ const std::vector<Case>& cases() {
        "020000000002 020000000001 8100 6064 0800 4500001c 00004000 4011 0000" + kAddresses4 +
            "1111 2222 0008 0000",
        E::none, 4, 17, 18, 38, 46, 46},
-      {"two tags: not looked through",
-       "020000000002 020000000001 88a8 0064 8100 0065 0800 4500", E::none, 0, 0, 18, 0, 18, 24},
+      {"two tags: not looked through", "020000000002 020000000001 88a8 0064 8100 0065 0800 4500",
+       E::none, 0, 0, 18, 0, 18, 24},
       {"tag cut off", "020000000002 020000000001 8100 60", E::truncated, 0, 0, 0, 0, 0, 15},
       {"TCP with options",
        kEthIp4 + std::string("4500002c 00004000 4006 0000") + kAddresses4 +
@@ -98,18 +99,21 @@ const std::vector<Case>& cases() {
       {"first fragment: UDP longer than it",
        kEthIp4 + std::string("4500001c 00002000 4011 0000") + kAddresses4 + "1111 2222 05dc 0000",
        E::none, 4, 17, 14, 34, 42, 42, Fragment::first},
-      {"later fragment", kEthIp4 + std::string("45000018 00000001 4011 0000") + kAddresses4 +
-       "01020304", E::none, 4, 17, 14, 0, 34, 38, Fragment::later},
+      {"later fragment",
+       kEthIp4 + std::string("45000018 00000001 4011 0000") + kAddresses4 + "01020304", E::none, 4,
+       17, 14, 0, 34, 38, Fragment::later},
       {"SCTP: no transport header that we know",
        kEthIp4 + std::string("45000018 00004000 4084 0000") + kAddresses4 + "01020304", E::none, 4,
        132, 14, 0, 34, 38},
       {"ICMPv6 over IPv4 is nothing",
        kEthIp4 + std::string("4500001c 00004000 403a 0000") + kAddresses4 + "8000 0000 0001 0002",
        E::none, 4, 58, 14, 0, 34, 42},
-      {"IPv6 UDP", kEthIp6 + std::string("60000000 000c 11 40") + kAddresses6 +
-       "1111 2222 000c 0000 01020304", E::none, 6, 17, 14, 54, 62, 66},
-      {"IPv6 too long", kEthIp6 + std::string("60000000 000d 11 40") + kAddresses6 +
-       "1111 2222 000c 0000 01020304", E::malformed, 0, 0, 14, 0, 14, 66},
+      {"IPv6 UDP",
+       kEthIp6 + std::string("60000000 000c 11 40") + kAddresses6 + "1111 2222 000c 0000 01020304",
+       E::none, 6, 17, 14, 54, 62, 66},
+      {"IPv6 too long",
+       kEthIp6 + std::string("60000000 000d 11 40") + kAddresses6 + "1111 2222 000c 0000 01020304",
+       E::malformed, 0, 0, 14, 0, 14, 66},
       {"IPv6 hop-by-hop, then ICMPv6",
        kEthIp6 + std::string("60000000 0010 00 40") + kAddresses6 +
            "3a00 050200000100 8000 0000 0001 0002",
@@ -215,7 +219,8 @@ TEST_CASE("random bytes: offsets stay inside and nothing is read outside") {
     for (auto n = random.below(6); n > 0 && !bytes.empty(); --n)
       bytes[random.below(bytes.size())] = static_cast<std::uint8_t>(random.next());
     if (!bytes.empty() && i % 3 == 0) bytes.resize(random.below(bytes.size()) + 1);
-    const auto size = static_cast<std::uint32_t>(bytes.size() + (i % 5 == 0 ? random.below(50) : 0));
+    const auto size =
+        static_cast<std::uint32_t>(bytes.size() + (i % 5 == 0 ? random.below(50) : 0));
     const std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[bytes.size()]);
     std::copy(bytes.begin(), bytes.end(), exact.get());
     const ParsedHeaders h = parse_bytes({exact.get(), bytes.size()}, size);
