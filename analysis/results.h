@@ -111,6 +111,7 @@ struct LinkPoint {
   std::uint64_t bytes = 0;  ///< on the wire, framing included
   std::uint64_t drops = 0;
   std::uint64_t peak_queue_bytes = 0;
+  std::uint64_t ecn_marks = 0;
 };
 struct LinkDirection {
   std::size_t from = 0, to = 0;  ///< node indices
@@ -293,6 +294,14 @@ struct LogEntry {
   std::vector<LogDetail> details;
 };
 
+/// When an event of the scenario happened: what `during:` refers to. Migrations are in
+/// Results::migrations as well.
+struct EventResult {
+  std::string name;             ///< "move-1", "event-3"
+  std::optional<Time> started;  ///< none: it never came to it
+  std::optional<Time> ended;    ///< none: it lasted to the end of the run
+};
+
 // --- verdict -------------------------------------------------------------------------------------
 
 struct ExpectationOutcome {
@@ -342,7 +351,8 @@ struct Results {
   std::vector<MigrationResult> migrations;
   std::vector<CacheResult> caches;
   ControlResult control;
-  std::vector<LogEntry> log;  ///< ordered by (at, order)
+  std::vector<EventResult> events;  ///< in the scenario's order
+  std::vector<LogEntry> log;        ///< ordered by (at, order)
   std::vector<Error> warnings;
   std::vector<CaptureFileInfo> captures;
   std::vector<ExpectationOutcome> expectations;
