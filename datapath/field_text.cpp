@@ -14,9 +14,8 @@ struct FlagName {
   std::string_view name;
   std::uint32_t bit;
 };
-constexpr FlagName kCtStates[] = {{"new", kCtNew},   {"est", kCtEst},  {"rel", kCtRel},
-                                  {"rpl", kCtRpl},   {"inv", kCtInv},  {"trk", kCtTrk},
-                                  {"snat", kCtSnat}, {"dnat", kCtDnat}};
+constexpr FlagName kCtStates[] = {{"new", 0x01}, {"est", 0x02}, {"rel", 0x04},  {"rpl", 0x08},
+                                  {"inv", 0x10}, {"trk", 0x20}, {"snat", 0x40}, {"dnat", 0x80}};
 constexpr FlagName kTcpFlags[] = {{"fin", 1},  {"syn", 2},  {"rst", 4},   {"psh", 8}, {"ack", 16},
                                   {"urg", 32}, {"ece", 64}, {"cwr", 128}, {"ns", 256}};
 

@@ -73,10 +73,6 @@ inline constexpr unsigned kRegisters = 16;
 inline constexpr std::uint16_t kVlanPresent = 0x1000;
 /// nw_frag bits.
 inline constexpr std::uint8_t kFragAny = 1, kFragLater = 2;
-/// ct_state bits, as in Open vSwitch.
-inline constexpr std::uint32_t kCtNew = 0x01, kCtEst = 0x02, kCtRel = 0x04, kCtRpl = 0x08,
-                               kCtInv = 0x10, kCtTrk = 0x20, kCtSnat = 0x40, kCtDnat = 0x80;
-
 struct FlowKey {
   std::array<std::uint64_t, kKeyWords> w{};
 
