@@ -1,0 +1,505 @@
+#include "datapath/translate.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace weft::datapath {
+namespace {
+
+constexpr int kMaxDepth = 64;
+constexpr int kMaxResubmits = 4096;
+
+bool prerequisites_hold(const FieldInfo& f, const FlowKey& key) {
+  const std::uint64_t type = key.get(place::eth_type);
+  const std::uint64_t proto = key.get(place::nw_proto);
+  const bool ip4 = type == 0x0800, ip6 = type == 0x86dd;
+  const bool whole = (key.get(place::nw_frag) & kFragLater) == 0;
+  switch (f.needs) {
+    case Prerequisite::none:
+    case Prerequisite::vlan: return true;
+    case Prerequisite::ip4: return ip4;
+    case Prerequisite::ip6: return ip6;
+    case Prerequisite::ip: return ip4 || ip6;
+    case Prerequisite::arp: return type == 0x0806;
+    case Prerequisite::ports:
+      return (ip4 || ip6) && whole && (proto == 6 || proto == 17 || proto == 132);
+    case Prerequisite::tcp: return (ip4 || ip6) && whole && proto == 6;
+    case Prerequisite::icmp: return whole && ((ip4 && proto == 1) || (ip6 && proto == 58));
+    case Prerequisite::nd: return whole && ip6 && proto == 58;
+  }
+  return false;
+}
+
+class Translator {
+ public:
+  Translator(const SwitchView& view, RecirculationTable& recirculation, const FlowKey& key,
+             std::vector<TraceLine>* trace)
+      : view_(view), recirculation_(recirculation), key_(key), in_port_(key.get(place::in_port)),
+        trace_(trace) {
+    look(place::in_port);
+    look(place::recirc_id);
+  }
+
+  Decision run() {
+    std::uint8_t table = 0;
+    if (const std::uint64_t id = key_.get(place::recirc_id); id != 0) {
+      const FrozenState& state = recirculation_.state(static_cast<std::uint32_t>(id));
+      table = state.table;
+      std::copy(state.metadata.begin(), state.metadata.end(), key_.w.begin() + kPacketWords);
+    }
+    visit(table, 0);
+    finish();
+    return std::move(out_);
+  }
+
+ private:
+  // --- what has been looked at ---------------------------------------------------------------------
+  void look_bits(unsigned word, std::uint64_t bits) {
+    if (word < kPacketWords) out_.mask.w[word] |= bits & ~constant_.w[word];
+  }
+  void look(FieldPlace p) { look_bits(p.word, p.ones() << p.shift); }
+  void look(const FieldInfo& f) {
+    if (f.bits == 128) {
+      look_bits(f.word, ~0ULL);
+      look_bits(f.word + 1u, ~0ULL);
+    } else {
+      look(f.at());
+    }
+  }
+  void look_at_prerequisites(const FieldInfo& f) {
+    if (f.needs == Prerequisite::none) return;
+    if (f.needs == Prerequisite::vlan) return look(place::vlan_tci);
+    look(place::eth_type);
+    if (f.needs == Prerequisite::ip4 || f.needs == Prerequisite::ip6 ||
+        f.needs == Prerequisite::ip || f.needs == Prerequisite::arp)
+      return;
+    look(place::nw_proto);
+    look(place::nw_frag);
+  }
+
+  // --- writing ---------------------------------------------------------------------------------------
+  /// Bits of the field that are to be written, as words of the key; emitted by commit_changes().
+  void write(const FieldInfo& f, Ip6 value, Ip6 mask) {
+    if (f.needs != Prerequisite::none) {
+      look_at_prerequisites(f);
+      if (!prerequisites_hold(f, key_)) return;  // the packet has no such field
+    }
+    if (f.id == Field::vlan_tci || f.needs == Prerequisite::vlan) return write_vlan(f, value, mask);
+    write_field_masked(key_, f, value, mask);
+    FlowKey bits;
+    write_field(bits, f, mask);
+    for (unsigned i = 0; i < kKeyWords; ++i) {
+      constant_.w[i] |= bits.w[i];
+      if (i < kPacketWords) dirty_.w[i] |= bits.w[i];
+    }
+  }
+  void write_vlan(const FieldInfo& f, Ip6 value, Ip6 mask) {
+    look(place::vlan_tci);
+    FlowKey changed = key_;
+    write_field_masked(changed, f, value, mask);
+    std::uint64_t tci = changed.get(place::vlan_tci);
+    if (f.id != Field::vlan_tci) tci |= kVlanPresent;  // mod_vlan_vid adds a tag where there is none
+    set_tag(tci);
+  }
+  void set_tag(std::uint64_t tci) {
+    const bool had = (key_.get(place::vlan_tci) & kVlanPresent) != 0;
+    const bool has = (tci & kVlanPresent) != 0;
+    if (had || has) {
+      commit_changes();
+      Step step;
+      step.kind = !has ? StepKind::pop_vlan : had ? StepKind::set_vlan : StepKind::push_vlan;
+      step.value = tci & ~static_cast<std::uint64_t>(kVlanPresent);
+      out_.steps.push_back(step);
+    }
+    key_.set(place::vlan_tci, has ? tci : 0);
+    constant_.w[place::vlan_tci.word] |= place::vlan_tci.ones() << place::vlan_tci.shift;
+  }
+  /// Changes of packet fields so far become steps, before something acts on the packet.
+  void commit_changes() {
+    for (unsigned i = 7; i < kPacketWords; ++i) emit_change(i, StepKind::set);
+  }
+  /// Also those that only the key carries, before it is looked up again.
+  void commit_key() {
+    commit_changes();
+    for (unsigned i = 0; i < 7; ++i) emit_change(i, StepKind::set_key);
+  }
+  void emit_change(unsigned word, StepKind kind) {
+    if (dirty_.w[word] == 0) return;
+    Step step;
+    step.kind = kind;
+    step.word = static_cast<std::uint8_t>(word);
+    step.mask = dirty_.w[word];
+    step.value = key_.w[word] & step.mask;
+    out_.steps.push_back(step);
+    dirty_.w[word] = 0;
+  }
+
+  // --- tables ----------------------------------------------------------------------------------------
+  void visit(std::uint8_t table, int depth) {
+    if (depth > kMaxDepth || ++resubmits_ > kMaxResubmits) {
+      say(depth, fmt::format("table {}: too many resubmits, drop", table), 0);
+      return end_with(DropReason::resubmit_limit, cookie_);
+    }
+    FlowMask looked;
+    out_.tables.set(table);
+    const auto* rule = view_.tables->lookup(table, key_, looked);
+    for (unsigned i = 0; i < kPacketWords; ++i) look_bits(i, looked.w[i]);
+    if (rule == nullptr) {
+      say(depth, fmt::format("table {}: no match, drop", table), 0);
+      suppose(DropReason::no_rule, 0);
+      return;
+    }
+    const InstalledRule& installed = **rule;
+    out_.rules.push_back(*rule);
+    const std::uint64_t outer_cookie = cookie_;
+    cookie_ = installed.rule.cookie;
+    if (trace_ != nullptr)
+      say(depth, fmt::format("{:2}. {}, cookie {:#x}", table,
+                             format_priority_and_match(installed.rule), cookie_), cookie_);
+    suppose(DropReason::rule_drop, cookie_);
+    act(installed.rule.actions, depth);
+    cookie_ = outer_cookie;
+  }
+
+  void act(const std::vector<Action>& actions, int depth) {
+    if (trace_ != nullptr && actions.empty()) say(depth + 1, "drop", cookie_);
+    for (const Action& a : actions) {
+      if (ended_) return;
+      if (trace_ != nullptr) say(depth + 1, format_actions({a}), cookie_);
+      one(a, depth);
+    }
+  }
+
+  void one(const Action& a, int depth) {
+    switch (a.kind) {
+      case ActionKind::output: return output(a.port);
+      case ActionKind::output_field: {
+        const FieldInfo& f = info(a.source.field);
+        look(f);
+        return output(static_cast<std::uint32_t>(read_range(a.source)));
+      }
+      case ActionKind::in_port: return output_to(in_port_, true);
+      case ActionKind::flood:
+        for (const PortConfig& p : *view_.ports)
+          if (p.kind == PortKind::vm && p.number.value != in_port_) output(p.number.value);
+        return;
+      case ActionKind::drop: return end_with(a.reason, cookie_);
+      case ActionKind::set: return write(info(a.target.field), a.value, a.mask);
+      case ActionKind::move: return move(a);
+      case ActionKind::resubmit: return resubmit(a, depth);
+      case ActionKind::goto_table: return visit(static_cast<std::uint8_t>(a.table), depth + 1);
+      case ActionKind::dec_ttl: return decrement_ttl();
+      case ActionKind::ct: return track(a, depth);
+      case ActionKind::ct_clear: {
+        key_.w[14] &= 0xffff;
+        key_.w[15] = 0;
+        constant_.w[14] |= ~0xffffULL;
+        constant_.w[15] = ~0ULL;
+        dirty_.w[14] |= ~0xffffULL;
+        dirty_.w[15] = ~0ULL;
+        return;
+      }
+      case ActionKind::push_vlan:
+        look(place::vlan_tci);
+        // A second tag would hide what the key says about the inner one.
+        if ((key_.get(place::vlan_tci) & kVlanPresent) != 0)
+          return end_with(DropReason::malformed, cookie_);
+        return set_tag(kVlanPresent);
+      case ActionKind::pop_vlan: look(place::vlan_tci); return set_tag(0);
+      case ActionKind::note: return;
+      case ActionKind::arp_reply:
+        look(place::eth_type);
+        if (!key_.is_arp()) return;
+        look(place::nw_proto);
+        if (key_.get(place::nw_proto) != 1) return;
+        return reply(StepKind::arp_reply, a.mac.to_u64());
+      case ActionKind::nd_reply:
+        if (!is_icmp(58, 135)) return;
+        return reply(StepKind::nd_reply, a.mac.to_u64());
+      case ActionKind::icmp_echo_reply:
+        if (!is_icmp(1, 8) && !is_icmp(58, 128)) return;
+        return reply(StepKind::icmp_echo_reply, 0);
+      case ActionKind::icmp_error: return icmp_error(a);
+    }
+  }
+
+  bool is_icmp(std::uint64_t proto, std::uint64_t type) {
+    look(place::eth_type);
+    look(place::nw_proto);
+    look(place::nw_frag);
+    if (key_.get(place::nw_proto) != proto || !(proto == 1 ? key_.is_ip4() : key_.is_ip6()) ||
+        (key_.get(place::nw_frag) & kFragLater) != 0)
+      return false;
+    look(place::tp_src);
+    return key_.get(place::tp_src) == type;
+  }
+
+  std::uint64_t read_range(const FieldRange& r) const {
+    const Ip6 v = read_field(key_, info(r.field));
+    std::uint64_t x = r.from >= 64 ? v.high >> (r.from - 64)
+                                   : v.low >> r.from | (r.from != 0 ? v.high << (64 - r.from) : 0);
+    if (r.bits < 64) x &= (1ULL << r.bits) - 1;
+    return x;
+  }
+
+  void move(const Action& a) {
+    const FieldInfo& from = info(a.source.field);
+    const FieldInfo& to = info(a.target.field);
+    look_at_prerequisites(from);
+    if (!prerequisites_hold(from, key_)) return;
+    look(from);
+    if (a.source.bits == 128) return write(to, read_field(key_, from), field_ones(to));
+    const std::uint64_t v = read_range(a.source);
+    const std::uint64_t ones = a.source.bits >= 64 ? ~0ULL : (1ULL << a.source.bits) - 1;
+    const unsigned n = a.target.from;
+    const auto shifted = [n](std::uint64_t x) -> Ip6 {
+      if (n == 0) return {0, x};
+      if (n >= 64) return {x << (n - 64), 0};
+      return {x >> (64 - n), x << n};
+    };
+    write(to, shifted(v), shifted(ones));
+  }
+
+  void resubmit(const Action& a, int depth) {
+    const auto table = a.table == Action::kSameTable ? table_now() : static_cast<std::uint8_t>(a.table);
+    if (a.port == Action::kSamePort) return visit(table, depth + 1);
+    const std::uint64_t saved = key_.w[0], saved_constant = constant_.w[0], saved_dirty = dirty_.w[0];
+    key_.set(place::in_port, a.port);
+    constant_.w[0] |= 0xffffffff;
+    dirty_.w[0] |= 0xffffffff;
+    visit(table, depth + 1);
+    key_.w[0] = saved;
+    constant_.w[0] = saved_constant;
+    dirty_.w[0] = saved_dirty;
+  }
+  std::uint8_t table_now() const {
+    return out_.rules.empty() ? std::uint8_t{0} : out_.rules.back()->rule.table;
+  }
+
+  void decrement_ttl() {
+    look(place::eth_type);
+    if (!key_.is_ip4() && !key_.is_ip6()) return;
+    look(place::nw_ttl);
+    const std::uint64_t ttl = key_.get(place::nw_ttl);
+    if (ttl <= 1) return end_with(DropReason::ttl_expired, cookie_);
+    write(info(Field::nw_ttl), {0, ttl - 1}, {0, 0xff});
+  }
+
+  void track(const Action& a, int depth) {
+    // What is tracked is the packet as it is now.
+    commit_changes();
+    std::uint16_t zone = a.zone;
+    if (a.zone_from_field) {
+      look(info(a.source.field));
+      zone = static_cast<std::uint16_t>(read_range(a.source));
+    }
+    Step step;
+    step.kind = a.commit ? StepKind::commit : StepKind::track;
+    step.zone = zone;
+    step.number = static_cast<std::uint32_t>(out_.steps.size());
+    if (a.commit) {
+      step.value = cookie_;
+      // exec() writes only ct_mark: run it on a key of its own.
+      Translator scratch(view_, recirculation_, key_, nullptr);
+      scratch.constant_ = constant_;
+      scratch.out_.mask = out_.mask;
+      scratch.dirty_ = {};
+      for (const Action& nested : a.nested) {
+        if (nested.kind == ActionKind::set)
+          scratch.write(info(nested.target.field), nested.value, nested.mask);
+        else if (nested.kind == ActionKind::move)
+          scratch.move(nested);
+      }
+      out_.mask = scratch.out_.mask;
+      step.mask = (scratch.key_.w[15] & 0xffffffff) << 32 | (scratch.dirty_.w[15] & 0xffffffff);
+    }
+    step.number = 0;
+    if (!a.commit && a.table == Action::kNoTable) {
+      // Nobody will see the state; tracking still refreshes the connection.
+      out_.steps.push_back(step);
+      return;
+    }
+    out_.steps.push_back(step);
+    if (a.table == Action::kNoTable) return;
+    commit_key();
+    FrozenState state;
+    state.table = static_cast<std::uint8_t>(a.table);
+    std::copy(key_.w.begin() + kPacketWords, key_.w.end(), state.metadata.begin());
+    Step again;
+    again.kind = StepKind::recirculate;
+    again.number = recirculation_.intern(state);
+    out_.steps.push_back(again);
+    say(depth + 1, fmt::format("-> recirculation {:#x}: goes on in table {}", again.number, a.table),
+        cookie_);
+  }
+
+  void icmp_error(const Action& a) {
+    look(place::eth_type);
+    if (a.address.is6 ? !key_.is_ip6() : !key_.is_ip4())
+      return end_with(DropReason::rule_drop, cookie_);
+    commit_changes();
+    Step step;
+    step.kind = StepKind::icmp_error;
+    step.number = static_cast<std::uint32_t>(out_.errors.size());
+    out_.errors.push_back({a.icmp_type, a.icmp_code, a.address, cookie_});
+    out_.steps.push_back(step);
+    ended_ = true;
+  }
+
+  void reply(StepKind kind, std::uint64_t value) {
+    commit_changes();
+    Step step;
+    step.kind = kind;
+    step.value = value;
+    out_.steps.push_back(step);
+    ended_ = true;
+  }
+
+  // --- output ----------------------------------------------------------------------------------------
+  void output(std::uint32_t port) {
+    if (port == in_port_) return suppose(DropReason::same_port, cookie_, 2);
+    output_to(port, false);
+  }
+  void output_to(std::uint64_t number, bool back) {
+    const PortConfig* port = view_.port(static_cast<std::uint32_t>(number));
+    if (port == nullptr) return suppose(DropReason::no_port, cookie_, 2);
+    commit_changes();
+    Step step;
+    if (port->kind == PortKind::tunnel) {
+      step.kind = StepKind::tunnel;
+      if (!make_outer_step(*port, back, step.number))
+        return suppose(DropReason::tunnel_unknown, cookie_, 2);
+    } else {
+      step.kind = StepKind::output;
+      step.number = port->number.value;
+    }
+    out_.steps.push_back(step);
+  }
+  bool make_outer_step(const PortConfig& port, bool back, std::uint32_t& index) {
+    const unsigned destination = back ? place::tun_src : place::tun_dst;
+    look_bits(1, ~0ULL);
+    look_bits(destination, ~0ULL);
+    look_bits(destination + 1, ~0ULL);
+    const VtepConfig& vtep = *view_.vtep;
+    const Ip6 to = key_.get128(destination);
+    if (to == Ip6{}) return false;
+    OuterStep outer;
+    outer.port = port.number.value;
+    TunnelEncap& e = outer.encap;
+    e.kind = port.tunnel;
+    e.src_mac = vtep.mac;
+    e.dst_mac = vtep.next_hop;
+    e.src = vtep.address;
+    e.dst = vtep.address.is6 ? IpAddress(to) : IpAddress(Ip4{static_cast<std::uint32_t>(to.low)});
+    e.vni = static_cast<std::uint32_t>(key_.get(place::tun_id)) & 0xffffff;
+    if (view_.faults->truncate_vni) e.vni &= 0xffff;
+    e.ttl = vtep.ttl;
+    e.inherit_dscp = false;
+    e.udp_checksum = port.tunnel == TunnelKind::vxlan ? vtep.address.is6 : vtep.udp_checksum;
+    if (port.tunnel == TunnelKind::geneve) {
+      look(place::tun_metadata0);
+      const auto option = static_cast<std::uint32_t>(key_.get(place::tun_metadata0));
+      LogicalPorts ports{static_cast<std::uint16_t>(option >> 16 & 0x7fff),
+                         static_cast<std::uint16_t>(option)};
+      if (back != view_.faults->swap_logical_ports)
+        ports = {static_cast<std::uint16_t>(ports.egress & 0x7fff), ports.ingress};
+      if (option != 0) e.ports = ports;
+    }
+    outer.overhead = overhead_of(e);
+    outer.bytes = make_outer(e);
+    index = static_cast<std::uint32_t>(out_.outers.size());
+    out_.outers.push_back(outer);
+    return true;
+  }
+
+  // --- the end ---------------------------------------------------------------------------------------
+  /// Why the packet was dropped if nothing took it; a later or weightier reason wins.
+  void suppose(DropReason reason, std::uint64_t cookie, int weight = 1) {
+    if (weight < weight_) return;
+    weight_ = weight;
+    reason_ = reason;
+    reason_cookie_ = cookie;
+  }
+  void end_with(DropReason reason, std::uint64_t cookie) {
+    suppose(reason, cookie, 3);
+    ended_ = true;
+  }
+  static bool takes_packet(StepKind k) {
+    return k == StepKind::output || k == StepKind::tunnel || k == StepKind::recirculate ||
+           k == StepKind::arp_reply || k == StepKind::nd_reply || k == StepKind::icmp_error ||
+           k == StepKind::icmp_echo_reply;
+  }
+  void finish() {
+    auto& steps = out_.steps;
+    const bool taken = std::any_of(steps.begin(), steps.end(),
+                                   [](const Step& s) { return takes_packet(s.kind); });
+    // Changes behind the last use of the packet have no effect; connections are still committed.
+    const auto has_effect = [&](const Step& s) {
+      return takes_packet(s.kind) || s.kind == StepKind::commit || s.kind == StepKind::track;
+    };
+    while (!steps.empty() && !has_effect(steps.back())) steps.pop_back();
+    if (!taken) {
+      Step drop;
+      drop.kind = StepKind::drop;
+      drop.number = static_cast<std::uint32_t>(reason_);
+      drop.value = reason_cookie_;
+      steps.push_back(drop);
+      say(0, fmt::format("drop: {}", name_of(reason_)), reason_cookie_);
+    } else {
+      // Steps behind the last taker (a commit) run first: they do not change the packet.
+      auto last = std::find_if(steps.rbegin(), steps.rend(),
+                               [](const Step& s) { return takes_packet(s.kind); });
+      last->last = true;
+      std::rotate(last.base() - 1, last.base(), steps.end());
+    }
+    for (unsigned i = kPacketWords; i < kKeyWords; ++i) out_.mask.w[i] = 0;
+    if (view_.faults->widen_mask) out_.mask.w[9] &= 0xffffffffULL;
+  }
+  void say(int depth, std::string text, std::uint64_t cookie) {
+    if (trace_ != nullptr) trace_->push_back({depth, std::move(text), cookie});
+  }
+
+  const SwitchView& view_;
+  RecirculationTable& recirculation_;
+  FlowKey key_;
+  FlowMask constant_{};  // bits that no longer depend on the packet
+  FlowMask dirty_{};     // bits written since they were last made a step
+  std::uint64_t in_port_;
+  std::vector<TraceLine>* trace_;
+  Decision out_{};
+  std::uint64_t cookie_ = 0;
+  int resubmits_ = 0;
+  bool ended_ = false;
+  int weight_ = 0;
+  DropReason reason_ = DropReason::no_rule;
+  std::uint64_t reason_cookie_ = 0;
+};
+
+}  // namespace
+
+std::uint32_t RecirculationTable::intern(const FrozenState& state) {
+  const auto [it, fresh] =
+      ids_.try_emplace(state, static_cast<std::uint32_t>(states_.size()) + 1);
+  if (fresh) states_.push_back(&it->first);
+  return it->second;
+}
+
+void RecirculationTable::clear() {
+  ids_.clear();
+  states_.clear();
+}
+
+const PortConfig* SwitchView::port(std::uint32_t number) const {
+  const auto it = std::lower_bound(
+      ports->begin(), ports->end(), number,
+      [](const PortConfig& p, std::uint32_t n) { return p.number.value < n; });
+  return it != ports->end() && it->number.value == number ? &*it : nullptr;
+}
+
+Decision translate(const SwitchView& view, RecirculationTable& recirculation, const FlowKey& key,
+                   std::vector<TraceLine>* trace) {
+  return Translator(view, recirculation, key, trace).run();
+}
+
+}  // namespace weft::datapath
