@@ -56,7 +56,7 @@ class Classifier {
     SparseMask sparse{};
     std::uint16_t max_priority = 0;
     HashIndex index;
-    std::vector<Entry> entries;            // by the index's value
+    std::vector<Entry> entries;  // by the index's value
     std::vector<std::uint32_t> free;
     std::map<std::uint16_t, std::uint32_t> priorities;  // how many entries have each
   };

@@ -21,12 +21,12 @@
 namespace weft::datapath {
 
 enum class StepKind : std::uint8_t {
-  output,       ///< number: port
-  tunnel,       ///< number: index of Decision::outers
-  set,          ///< word, value, mask: packet and key
-  set_key,      ///< word, value, mask: key only (tunnel fields, in_port)
-  set_vlan,     ///< value: new tag control information; the frame has a tag
-  push_vlan,    ///< value: tag control information
+  output,     ///< number: port
+  tunnel,     ///< number: index of Decision::outers
+  set,        ///< word, value, mask: packet and key
+  set_key,    ///< word, value, mask: key only (tunnel fields, in_port)
+  set_vlan,   ///< value: new tag control information; the frame has a tag
+  push_vlan,  ///< value: tag control information
   pop_vlan,
   track,        ///< ct: zone; then ct_state, ct_zone and ct_mark of the key are known
   commit,       ///< ct: zone, value and mask of the mark
@@ -35,12 +35,12 @@ enum class StepKind : std::uint8_t {
   nd_reply,     ///< value: MAC
   icmp_error,   ///< number: index of Decision::errors
   icmp_echo_reply,
-  drop,         ///< number: DropReason, value: cookie. Alone, or behind track and commit
+  drop,  ///< number: DropReason, value: cookie. Alone, or behind track and commit
 };
 
 struct Step {
   StepKind kind = StepKind::drop;
-  bool last = false;       ///< takes the packet itself; a step that is not last works on a copy
+  bool last = false;  ///< takes the packet itself; a step that is not last works on a copy
   std::uint8_t word = 0;
   std::uint16_t zone = 0;
   std::uint32_t number = 0;

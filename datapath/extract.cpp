@@ -71,15 +71,16 @@ void extract(const Packet& packet, const ParsedHeaders& parsed, FlowKey& key) {
              static_cast<std::uint64_t>(wire::load_be<std::uint16_t>(l4 + 2)) << 48;
         break;
       case wire::kProtoIcmpv6:
-        if (parsed.ip_version == 6 && (l4[0] == wire::kNdNeighbourSolicitation ||
-                                       l4[0] == wire::kNdNeighbourAdvertisement))
+        if (parsed.ip_version == 6 &&
+            (l4[0] == wire::kNdNeighbourSolicitation || l4[0] == wire::kNdNeighbourAdvertisement))
           extract_nd(packet, parsed, key);
         [[fallthrough]];
       case wire::kProtoIcmp:
         if ((parsed.ip_version == 6) == (parsed.ip_proto == wire::kProtoIcmpv6))
           w |= static_cast<std::uint64_t>(l4[0]) << 32 | static_cast<std::uint64_t>(l4[1]) << 48;
         break;
-      default: break;
+      default:
+        break;
     }
   }
   key.w[9] = w;

@@ -28,6 +28,7 @@
 #include "base/time.h"
 #include "datapath/packet.h"
 #include "datapath/tunnel/tunnel.h"
+#include "datapath/tunnel/tunnel.h"
 #include "datapath/verdict.h"
 
 namespace weft::datapath {
@@ -154,6 +155,10 @@ class Pipeline {
   /// Compares the next packets' cached decision with the slow path; a difference is an
   /// InternalFault that names both. one_in = 0: off, 1: every packet, N: packets whose id % N == 0.
   void check_caches(std::uint32_t one_in);
+
+  /// Plants a fault (faults.h), for the command that shows that the checks catch it and for nothing
+  /// else. An unknown name is an error that lists the known ones.
+  Result<> plant(std::string_view fault);
 
  private:
   struct Impl;

@@ -17,16 +17,24 @@ bool prerequisites_hold(const FieldInfo& f, const FlowKey& key) {
   const bool whole = (key.get(place::nw_frag) & kFragLater) == 0;
   switch (f.needs) {
     case Prerequisite::none:
-    case Prerequisite::vlan: return true;
-    case Prerequisite::ip4: return ip4;
-    case Prerequisite::ip6: return ip6;
-    case Prerequisite::ip: return ip4 || ip6;
-    case Prerequisite::arp: return type == 0x0806;
+    case Prerequisite::vlan:
+      return true;
+    case Prerequisite::ip4:
+      return ip4;
+    case Prerequisite::ip6:
+      return ip6;
+    case Prerequisite::ip:
+      return ip4 || ip6;
+    case Prerequisite::arp:
+      return type == 0x0806;
     case Prerequisite::ports:
       return (ip4 || ip6) && whole && (proto == 6 || proto == 17 || proto == 132);
-    case Prerequisite::tcp: return (ip4 || ip6) && whole && proto == 6;
-    case Prerequisite::icmp: return whole && ((ip4 && proto == 1) || (ip6 && proto == 58));
-    case Prerequisite::nd: return whole && ip6 && proto == 58;
+    case Prerequisite::tcp:
+      return (ip4 || ip6) && whole && proto == 6;
+    case Prerequisite::icmp:
+      return whole && ((ip4 && proto == 1) || (ip6 && proto == 58));
+    case Prerequisite::nd:
+      return whole && ip6 && proto == 58;
   }
   return false;
 }
@@ -35,7 +43,10 @@ class Translator {
  public:
   Translator(const SwitchView& view, RecirculationTable& recirculation, const FlowKey& key,
              std::vector<TraceLine>* trace)
-      : view_(view), recirculation_(recirculation), key_(key), in_port_(key.get(place::in_port)),
+      : view_(view),
+        recirculation_(recirculation),
+        key_(key),
+        in_port_(key.get(place::in_port)),
         trace_(trace) {
     look(place::in_port);
     look(place::recirc_id);
@@ -54,7 +65,8 @@ class Translator {
   }
 
  private:
-  // --- what has been looked at ---------------------------------------------------------------------
+  // --- what has been looked at
+  // ---------------------------------------------------------------------
   void look_bits(unsigned word, std::uint64_t bits) {
     if (word < kPacketWords) out_.mask.w[word] |= bits & ~constant_.w[word];
   }
@@ -78,7 +90,8 @@ class Translator {
     look(place::nw_frag);
   }
 
-  // --- writing ---------------------------------------------------------------------------------------
+  // --- writing
+  // ---------------------------------------------------------------------------------------
   /// Bits of the field that are to be written, as words of the key; emitted by commit_changes().
   void write(const FieldInfo& f, Ip6 value, Ip6 mask) {
     if (f.needs != Prerequisite::none) {
@@ -99,7 +112,8 @@ class Translator {
     FlowKey changed = key_;
     write_field_masked(changed, f, value, mask);
     std::uint64_t tci = changed.get(place::vlan_tci);
-    if (f.id != Field::vlan_tci) tci |= kVlanPresent;  // mod_vlan_vid adds a tag where there is none
+    if (f.id != Field::vlan_tci)
+      tci |= kVlanPresent;  // mod_vlan_vid adds a tag where there is none
     set_tag(tci);
   }
   void set_tag(std::uint64_t tci) {
@@ -117,12 +131,15 @@ class Translator {
   }
   /// Changes of packet fields so far become steps, before something acts on the packet.
   void commit_changes() {
-    for (unsigned i = 7; i < kPacketWords; ++i) emit_change(i, StepKind::set);
+    for (unsigned i = 7; i < kPacketWords; ++i)
+      if (i != 14 && i != 15) emit_change(i, StepKind::set);
   }
   /// Also those that only the key carries, before it is looked up again.
   void commit_key() {
     commit_changes();
     for (unsigned i = 0; i < 7; ++i) emit_change(i, StepKind::set_key);
+    emit_change(14, StepKind::set_key);
+    emit_change(15, StepKind::set_key);
   }
   void emit_change(unsigned word, StepKind kind) {
     if (dirty_.w[word] == 0) return;
@@ -135,7 +152,8 @@ class Translator {
     dirty_.w[word] = 0;
   }
 
-  // --- tables ----------------------------------------------------------------------------------------
+  // --- tables
+  // ----------------------------------------------------------------------------------------
   void visit(std::uint8_t table, int depth) {
     if (depth > kMaxDepth || ++resubmits_ > kMaxResubmits) {
       say(depth, fmt::format("table {}: too many resubmits, drop", table), 0);
@@ -146,7 +164,7 @@ class Translator {
     const auto* rule = view_.tables->lookup(table, key_, looked);
     for (unsigned i = 0; i < kPacketWords; ++i) look_bits(i, looked.w[i]);
     if (rule == nullptr) {
-      say(depth, fmt::format("table {}: no match, drop", table), 0);
+      if (trace_ != nullptr) say(depth, fmt::format("{:2}. no match, drop", table), 0);
       suppose(DropReason::no_rule, 0);
       return;
     }
@@ -155,8 +173,10 @@ class Translator {
     const std::uint64_t outer_cookie = cookie_;
     cookie_ = installed.rule.cookie;
     if (trace_ != nullptr)
-      say(depth, fmt::format("{:2}. {}, cookie {:#x}", table,
-                             format_priority_and_match(installed.rule), cookie_), cookie_);
+      say(depth,
+          fmt::format("{:2}. {}, cookie {:#x}", table, format_priority_and_match(installed.rule),
+                      cookie_),
+          cookie_);
     suppose(DropReason::rule_drop, cookie_);
     act(installed.rule.actions, depth);
     cookie_ = outer_cookie;
@@ -173,24 +193,33 @@ class Translator {
 
   void one(const Action& a, int depth) {
     switch (a.kind) {
-      case ActionKind::output: return output(a.port);
+      case ActionKind::output:
+        return output(a.port);
       case ActionKind::output_field: {
         const FieldInfo& f = info(a.source.field);
         look(f);
         return output(static_cast<std::uint32_t>(read_range(a.source)));
       }
-      case ActionKind::in_port: return output_to(in_port_, true);
+      case ActionKind::in_port:
+        return output_to(in_port_, true);
       case ActionKind::flood:
         for (const PortConfig& p : *view_.ports)
           if (p.kind == PortKind::vm && p.number.value != in_port_) output(p.number.value);
         return;
-      case ActionKind::drop: return end_with(a.reason, cookie_);
-      case ActionKind::set: return write(info(a.target.field), a.value, a.mask);
-      case ActionKind::move: return move(a);
-      case ActionKind::resubmit: return resubmit(a, depth);
-      case ActionKind::goto_table: return visit(static_cast<std::uint8_t>(a.table), depth + 1);
-      case ActionKind::dec_ttl: return decrement_ttl();
-      case ActionKind::ct: return track(a, depth);
+      case ActionKind::drop:
+        return end_with(a.reason, cookie_);
+      case ActionKind::set:
+        return write(info(a.target.field), a.value, a.mask);
+      case ActionKind::move:
+        return move(a);
+      case ActionKind::resubmit:
+        return resubmit(a, depth);
+      case ActionKind::goto_table:
+        return visit(static_cast<std::uint8_t>(a.table), depth + 1);
+      case ActionKind::dec_ttl:
+        return decrement_ttl();
+      case ActionKind::ct:
+        return track(a, depth);
       case ActionKind::ct_clear: {
         key_.w[14] &= 0xffff;
         key_.w[15] = 0;
@@ -206,8 +235,11 @@ class Translator {
         if ((key_.get(place::vlan_tci) & kVlanPresent) != 0)
           return end_with(DropReason::malformed, cookie_);
         return set_tag(kVlanPresent);
-      case ActionKind::pop_vlan: look(place::vlan_tci); return set_tag(0);
-      case ActionKind::note: return;
+      case ActionKind::pop_vlan:
+        look(place::vlan_tci);
+        return set_tag(0);
+      case ActionKind::note:
+        return;
       case ActionKind::arp_reply:
         look(place::eth_type);
         if (!key_.is_arp()) return;
@@ -220,7 +252,8 @@ class Translator {
       case ActionKind::icmp_echo_reply:
         if (!is_icmp(1, 8) && !is_icmp(58, 128)) return;
         return reply(StepKind::icmp_echo_reply, 0);
-      case ActionKind::icmp_error: return icmp_error(a);
+      case ActionKind::icmp_error:
+        return icmp_error(a);
     }
   }
 
@@ -262,9 +295,11 @@ class Translator {
   }
 
   void resubmit(const Action& a, int depth) {
-    const auto table = a.table == Action::kSameTable ? table_now() : static_cast<std::uint8_t>(a.table);
+    const auto table =
+        a.table == Action::kSameTable ? table_now() : static_cast<std::uint8_t>(a.table);
     if (a.port == Action::kSamePort) return visit(table, depth + 1);
-    const std::uint64_t saved = key_.w[0], saved_constant = constant_.w[0], saved_dirty = dirty_.w[0];
+    const std::uint64_t saved = key_.w[0], saved_constant = constant_.w[0],
+                        saved_dirty = dirty_.w[0];
     key_.set(place::in_port, a.port);
     constant_.w[0] |= 0xffffffff;
     dirty_.w[0] |= 0xffffffff;
@@ -297,7 +332,6 @@ class Translator {
     Step step;
     step.kind = a.commit ? StepKind::commit : StepKind::track;
     step.zone = zone;
-    step.number = static_cast<std::uint32_t>(out_.steps.size());
     if (a.commit) {
       step.value = cookie_;
       // exec() writes only ct_mark: run it on a key of its own.
@@ -314,14 +348,8 @@ class Translator {
       out_.mask = scratch.out_.mask;
       step.mask = (scratch.key_.w[15] & 0xffffffff) << 32 | (scratch.dirty_.w[15] & 0xffffffff);
     }
-    step.number = 0;
-    if (!a.commit && a.table == Action::kNoTable) {
-      // Nobody will see the state; tracking still refreshes the connection.
-      out_.steps.push_back(step);
-      return;
-    }
     out_.steps.push_back(step);
-    if (a.table == Action::kNoTable) return;
+    if (a.table == Action::kNoTable) return;  // tracking still refreshes the connection
     commit_key();
     FrozenState state;
     state.table = static_cast<std::uint8_t>(a.table);
@@ -330,8 +358,10 @@ class Translator {
     again.kind = StepKind::recirculate;
     again.number = recirculation_.intern(state);
     out_.steps.push_back(again);
-    say(depth + 1, fmt::format("-> recirculation {:#x}: goes on in table {}", again.number, a.table),
-        cookie_);
+    if (trace_ != nullptr)
+      say(depth + 1,
+          fmt::format("-> recirculation {:#x}: goes on in table {}", again.number, a.table),
+          cookie_);
   }
 
   void icmp_error(const Action& a) {
@@ -356,7 +386,8 @@ class Translator {
     ended_ = true;
   }
 
-  // --- output ----------------------------------------------------------------------------------------
+  // --- output
+  // ----------------------------------------------------------------------------------------
   void output(std::uint32_t port) {
     if (port == in_port_) return suppose(DropReason::same_port, cookie_, 2);
     output_to(port, false);
@@ -413,7 +444,8 @@ class Translator {
     return true;
   }
 
-  // --- the end ---------------------------------------------------------------------------------------
+  // --- the end
+  // ---------------------------------------------------------------------------------------
   /// Why the packet was dropped if nothing took it; a later or weightier reason wins.
   void suppose(DropReason reason, std::uint64_t cookie, int weight = 1) {
     if (weight < weight_) return;
@@ -432,8 +464,8 @@ class Translator {
   }
   void finish() {
     auto& steps = out_.steps;
-    const bool taken = std::any_of(steps.begin(), steps.end(),
-                                   [](const Step& s) { return takes_packet(s.kind); });
+    const bool taken =
+        std::any_of(steps.begin(), steps.end(), [](const Step& s) { return takes_packet(s.kind); });
     // Changes behind the last use of the packet have no effect; connections are still committed.
     const auto has_effect = [&](const Step& s) {
       return takes_packet(s.kind) || s.kind == StepKind::commit || s.kind == StepKind::track;
@@ -445,13 +477,20 @@ class Translator {
       drop.number = static_cast<std::uint32_t>(reason_);
       drop.value = reason_cookie_;
       steps.push_back(drop);
-      say(0, fmt::format("drop: {}", name_of(reason_)), reason_cookie_);
+      if (trace_ != nullptr) say(0, fmt::format("drop: {}", name_of(reason_)), reason_cookie_);
     } else {
-      // Steps behind the last taker (a commit) run first: they do not change the packet.
-      auto last = std::find_if(steps.rbegin(), steps.rend(),
-                               [](const Step& s) { return takes_packet(s.kind); });
-      last->last = true;
-      std::rotate(last.base() - 1, last.base(), steps.end());
+      // Connections that are tracked behind the last taker are tracked before it instead: that
+      // does not change the packet. (A rewrite behind the last taker ends what can be seen.)
+      std::size_t last = steps.size() - 1;
+      while (!takes_packet(steps[last].kind)) --last;
+      steps[last].last = true;
+      std::size_t end = last + 1;
+      while (end < steps.size() &&
+             (steps[end].kind == StepKind::commit || steps[end].kind == StepKind::track))
+        ++end;
+      steps.resize(end);
+      std::rotate(steps.begin() + static_cast<std::ptrdiff_t>(last),
+                  steps.begin() + static_cast<std::ptrdiff_t>(last) + 1, steps.end());
     }
     for (unsigned i = kPacketWords; i < kKeyWords; ++i) out_.mask.w[i] = 0;
     if (view_.faults->widen_mask) out_.mask.w[9] &= 0xffffffffULL;
@@ -479,8 +518,7 @@ class Translator {
 }  // namespace
 
 std::uint32_t RecirculationTable::intern(const FrozenState& state) {
-  const auto [it, fresh] =
-      ids_.try_emplace(state, static_cast<std::uint32_t>(states_.size()) + 1);
+  const auto [it, fresh] = ids_.try_emplace(state, static_cast<std::uint32_t>(states_.size()) + 1);
   if (fresh) states_.push_back(&it->first);
   return it->second;
 }
@@ -491,9 +529,9 @@ void RecirculationTable::clear() {
 }
 
 const PortConfig* SwitchView::port(std::uint32_t number) const {
-  const auto it = std::lower_bound(
-      ports->begin(), ports->end(), number,
-      [](const PortConfig& p, std::uint32_t n) { return p.number.value < n; });
+  const auto it =
+      std::lower_bound(ports->begin(), ports->end(), number,
+                       [](const PortConfig& p, std::uint32_t n) { return p.number.value < n; });
   return it != ports->end() && it->number.value == number ? &*it : nullptr;
 }
 

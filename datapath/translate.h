@@ -1,8 +1,8 @@
 // The slow path: runs a key through the flow tables and gives the decision (decision.h).
 //
-// While it runs it keeps, beside the key, which bits have become constants (set_field wrote them, or
-// they were copied from bits that have been looked at). A lookup adds to the decision's mask only
-// bits that still come from the packet.
+// While it runs it keeps, beside the key, which bits have become constants (set_field wrote them,
+// or they were copied from bits that have been looked at). A lookup adds to the decision's mask
+// only bits that still come from the packet.
 //
 // ct(table=N) ends a decision: what follows depends on the connection. The registers and the table
 // to go on in are interned as a recirculation id (RecirculationTable); the packet comes back with
