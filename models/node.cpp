@@ -1,0 +1,134 @@
+#include "models/node.h"
+
+#include <fmt/format.h>
+
+#include "base/units.h"
+#include "models/hop.h"
+
+namespace weft::models {
+
+Packet* Node::receive(const sim::Event& event) {
+  auto* packet = event.pointer<Packet>();
+  Port& port = ports[event.aux];
+  context_->note(packet->id, packet->size());
+  if (!up || !port.up || packet->link_epoch != port.epoch) [[unlikely]] {
+    drop(packet, up ? DropReason::link_down : DropReason::node_down, event.aux);
+    return nullptr;
+  }
+  ++hops;
+  ++port.counters.rx_packets;
+  if (packet->corrupted != 0) [[unlikely]] {
+    drop(packet, DropReason::bad_fcs, event.aux);
+    return nullptr;
+  }
+  if (port.tap != nullptr) [[unlikely]]
+    port.tap->frame(now(), context_->order(), Direction::in, *packet);
+  if (traced(*packet)) [[unlikely]]
+    trace_line(*packet, fmt::format("in  {}", port.config.name));
+  return packet;
+}
+
+namespace {
+
+/// Damage that no frame check notices: one bit of the last byte that exists.
+void flip_bit(Packet& packet, RandomStream& random) {
+  if (packet.payload.size() > 0) packet.materialise_payload(packet.payload.size());
+  const auto bytes = packet.headers();
+  if (bytes.size() <= 34) return;
+  const std::uint64_t at = 34 + random.below(bytes.size() - 34);
+  bytes[at] = static_cast<std::uint8_t>(bytes[at] ^ 1u << random.below(8));
+}
+
+}  // namespace
+
+void Node::transmit(std::uint16_t p, Packet* packet) {
+  WEFT_CHECK(p < ports.size(), "{} has no port {}", name, p);
+  Port& port = ports[p];
+  const Time t = context_->now();
+  if (!port.up || !up) [[unlikely]]
+    return drop(packet, up ? DropReason::link_down : DropReason::node_down, p);
+  const std::int64_t wire = port.wire_ps(packet->size());
+  const std::int64_t backlog = port.busy_until > t ? (port.busy_until - t).ps : 0;
+  const std::int64_t filled = backlog + wire;
+  if (filled > port.queue_ps && backlog > 0) [[unlikely]] {
+    ++port.counters.drops;
+    return drop(packet, DropReason::queue_full, p);
+  }
+  if (port.ecn_max_ps > 0 && filled > port.ecn_min_ps) [[unlikely]] {
+    const std::int64_t range = port.ecn_max_ps - port.ecn_min_ps;
+    const std::int64_t over = filled - port.ecn_min_ps;
+    const bool mark = over >= range ||
+                      port.marking.below(static_cast<std::uint64_t>(range)) < static_cast<std::uint64_t>(over);
+    if (mark && mark_congestion(*packet)) ++port.counters.ecn_marks;
+  }
+  if (port.tap != nullptr) [[unlikely]]
+    port.tap->frame(t, context_->order(), Direction::out, *packet);
+  if (traced(*packet)) [[unlikely]]
+    trace_line(*packet, fmt::format("out {} ({} B, {} B queued)", port.config.name, packet->size(),
+                                    port.backlog_bytes(t)));
+  port.busy_until = t + Duration{filled};
+  port.counters.peak_backlog_ps = std::max(port.counters.peak_backlog_ps, filled);
+  ++port.counters.tx_packets;
+  port.counters.tx_bytes += std::max<std::uint32_t>(packet->size(), 60) + port.config.framing;
+  if (port.config.loss_ppb != 0 && port.loss.chance_ppb(port.config.loss_ppb)) [[unlikely]]
+    return drop(packet, DropReason::link_loss, p);
+  if (port.config.corruption_ppb != 0 && port.corruption.chance_ppb(port.config.corruption_ppb))
+      [[unlikely]] {
+    if (port.config.corruption_undetected) {
+      flip_bit(*packet, port.corruption);
+    } else {
+      packet->corrupted = 1;
+    }
+  }
+  packet->link_epoch = port.epoch;
+  context_->send(port.channel, port.busy_until + port.config.delay, sim::EventClass::arrival, kFrame,
+                 port.peer_port, reinterpret_cast<std::uintptr_t>(packet));
+}
+
+void Node::end(Packet* packet, std::uint64_t how) {
+  context_->note(packet->id, hash_bytes(std::as_bytes(std::span{packet->data(), packet->header_size()}), how));
+  if (traced(*packet)) [[unlikely]] trace_line(*packet, how == 1 ? "delivered" : "consumed");
+  pool_->give(packet);
+}
+
+void Node::drop(Packet* packet, DropReason reason, std::uint32_t where, std::uint64_t cookie) {
+  context_->note(packet->id, hash_bytes(std::as_bytes(std::span{packet->data(), packet->header_size()}),
+                                        16 + static_cast<std::uint64_t>(reason)));
+  if (drop_tap != nullptr) [[unlikely]]
+    drop_tap->frame(now(), context_->order(), Direction::in, *packet);
+  if (traced(*packet)) [[unlikely]]
+    trace_line(*packet, fmt::format("DROPPED {}: {}", name_of(reason), meaning_of(reason)));
+  ledger.drop({.at = now(), .order = context_->order(), .packet = packet->id, .flow = packet->flow,
+               .tenant = packet->tenant, .reason = reason, .cookie = cookie, .where = where,
+               .size = packet->size()});
+  pool_->give(packet);
+}
+
+bool Node::handle_state(const sim::Event& event) {
+  if (event.kind == kPortState) {
+    Port& port = ports[event.aux];
+    port.up = event.data != 0;
+    ++port.epoch;
+    if (port.up) port.busy_until = now();
+    return true;
+  }
+  if (event.kind == kNodeState) {
+    up = event.data != 0;
+    return true;
+  }
+  return false;
+}
+
+void Node::trace_line(const Packet& packet, std::string text) {
+  tracer->line(now(), context_->order(), name, packet, std::move(text));
+}
+
+void Node::discard_frame(const sim::Event& event, Pools& pools) {
+  pools.of_worker[0]->give(event.pointer<Packet>());
+}
+
+void Device::discard(const sim::Event& event) {
+  if (event.kind == kFrame) Node::discard_frame(event, node().pools());
+}
+
+}  // namespace weft::models

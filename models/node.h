@@ -1,0 +1,102 @@
+// Node: what every device of the fabric has in common - ports, a ledger, a name - and the two
+// things all of them do: take a frame off a link and put one on a link. A device (router, bridge,
+// host, hypervisor) is an LP that holds a Node and decides what happens in between.
+//
+// During one call of handle() the node holds the kernel's context and the worker's packet pool
+// (enter()). Every packet that a node frees goes through deliver, consume or drop.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datapath/packet.h"
+#include "models/event_kinds.h"
+#include "models/ledger.h"
+#include "models/observe.h"
+#include "models/port.h"
+#include "sim/engine.h"
+
+namespace weft::models {
+
+/// One packet pool per worker thread over a common arena.
+struct Pools {
+  explicit Pools(unsigned workers) {
+    for (unsigned i = 0; i < workers; ++i) of_worker.push_back(std::make_unique<PacketPool>(arena));
+  }
+  PacketArena arena;
+  std::vector<std::unique_ptr<PacketPool>> of_worker;
+};
+
+enum class CheckLevel : std::uint8_t { basic, sampled, full };
+
+class Node {
+ public:
+  std::string name;
+  std::uint32_t index = 0;  ///< in the topology
+  std::vector<Port> ports;
+  Ledger ledger;
+  std::uint64_t hops = 0;   ///< frames that arrived here over a link: packet-hops
+  bool up = true;
+  CheckLevel check = CheckLevel::sampled;
+  FrameTap* drop_tap = nullptr;
+  PacketTracer* tracer = nullptr;
+
+  Node(std::string node_name, std::uint32_t node_index, Pools& pools)
+      : name(std::move(node_name)), index(node_index), pools_(&pools) {}
+
+  void enter(sim::Context& context) {
+    context_ = &context;
+    pool_ = pools_->of_worker[context.worker()].get();
+  }
+  sim::Context& context() { return *context_; }
+  Time now() const { return context_->now(); }
+  PacketPool& pool() { return *pool_; }
+
+  /// A new packet: named, born now, counted.
+  Packet* create() {
+    Packet* p = pool_->take();
+    p->id = context_->unique_id();
+    p->born = context_->now();
+    ++ledger.created;
+    return p;
+  }
+  /// Takes the frame of an arrival event; nullptr if it did not survive the wire (already dropped).
+  Packet* receive(const sim::Event& event);
+  /// Puts a frame on a port's queue; takes it over.
+  void transmit(std::uint16_t port, Packet* packet);
+
+  void deliver(Packet* packet) { ++ledger.delivered; end(packet, 1); }
+  void consume(Packet* packet) { ++ledger.consumed; end(packet, 2); }
+  void drop(Packet* packet, DropReason reason, std::uint32_t where = 0, std::uint64_t cookie = 0);
+
+  /// kPortState and kNodeState; false if the event is neither.
+  bool handle_state(const sim::Event& event);
+  void trace(const Packet& packet, const char* text) {
+    if (tracer != nullptr) [[unlikely]] trace_line(packet, text);
+  }
+  bool traced(const Packet& packet) const {
+    return tracer != nullptr && tracer->follows(packet);
+  }
+  void trace_line(const Packet& packet, std::string text);
+  /// Frees what an event that will never run holds (a frame in flight at the end of the run).
+  static void discard_frame(const sim::Event& event, Pools& pools);
+  Pools& pools() { return *pools_; }
+
+ private:
+  void end(Packet* packet, std::uint64_t how);
+
+  Pools* pools_;
+  sim::Context* context_ = nullptr;
+  PacketPool* pool_ = nullptr;
+};
+
+/// An LP of models/ that has a Node.
+class Device : public sim::LogicalProcess {
+ public:
+  virtual Node& node() = 0;
+  void discard(const sim::Event& event) override;
+};
+
+}  // namespace weft::models

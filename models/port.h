@@ -1,0 +1,83 @@
+// Port: one end of a link, owned by the node that transmits on it.
+//
+// One event per hop. The transmit queue is never stored: a port keeps until when its transmitter is
+// busy, the backlog follows from that (busy_until - now), and a frame that is accepted is scheduled
+// at once for the moment its last bit reaches the far end:
+//
+//     arrival = max(now, busy_until) + wire bytes * ps per byte + delay
+//
+// Wire bytes are the frame padded to Ethernet's 60 bytes plus `framing` (FCS 4, preamble 8, gap 12).
+//
+// DropTail: a frame that finds more than `queue` bytes waiting in front of it (its own included) is
+// dropped, except that an idle transmitter always takes one frame. ECN: the probability of a CE mark
+// rises linearly from 0 at `ecn_min` to 1 at `ecn_max` of backlog (RFC 3168; only ECT packets).
+//
+// State generation. `epoch` counts the changes of the link's state; both ends see the same changes
+// at the same times (class 1 precedes arrivals), so a frame that was queued or on the wire when the
+// link failed carries an old epoch and the receiver drops it as link.down.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "base/fixed.h"
+#include "base/net_types.h"
+#include "base/random.h"
+#include "base/units.h"
+#include "models/observe.h"
+#include "sim/engine.h"
+
+namespace weft::models {
+
+struct PortConfig {
+  std::string name;                     ///< "hv-1-1.uplink"
+  std::uint32_t link = 0;               ///< index of the link in the topology
+  BitRate rate{};
+  Duration delay{};
+  std::uint64_t queue_bytes = 0;
+  std::uint64_t ecn_min = 0, ecn_max = 0;  ///< 0, 0: no marking
+  std::uint32_t mtu = 9000;
+  std::uint32_t framing = 24;
+  std::uint64_t loss_ppb = 0;
+  std::uint64_t corruption_ppb = 0;
+  bool corruption_undetected = false;
+  Mac mac{};
+};
+
+struct PortCounters {
+  std::uint64_t tx_packets = 0, tx_bytes = 0;  ///< accepted for transmission (wire bytes)
+  std::uint64_t rx_packets = 0;
+  std::uint64_t drops = 0;                     ///< queue full
+  std::uint64_t ecn_marks = 0;
+  std::int64_t peak_backlog_ps = 0;
+};
+
+struct Port {
+  PortConfig config;
+  PortCounters counters;
+  FrameTap* tap = nullptr;
+  sim::ChannelId channel{};
+  std::uint16_t peer_port = 0;
+  bool up = true;
+  std::uint32_t epoch = 0;
+  Time busy_until{};
+  std::int64_t ps_per_byte = 0;   ///< 0: not a whole number, use `rate`
+  std::int64_t queue_ps = 0;
+  std::int64_t ecn_min_ps = 0, ecn_max_ps = 0;
+  RandomStream loss, corruption, marking;
+
+  /// Derives the fast-path figures; `name` of the link direction keys the random streams.
+  void prepare(std::uint64_t seed);
+
+  std::int64_t wire_ps(std::uint32_t frame_bytes) const {
+    const std::uint32_t bytes = std::max<std::uint32_t>(frame_bytes, 60) + config.framing;
+    if (ps_per_byte != 0) [[likely]] return bytes * ps_per_byte;
+    return serialisation_time(bytes, config.rate).ps;
+  }
+  /// Bytes that wait or are being sent at `now`.
+  std::uint64_t backlog_bytes(Time now) const;
+  std::uint64_t peak_backlog_bytes() const;
+};
+
+}  // namespace weft::models
