@@ -10,28 +10,14 @@
 #include "base/hash.h"
 #include "base/net_types.h"
 #include "datapath/packet.h"
+#include "datapath/wire/endian.h"
 
 namespace weft::models {
 
-inline std::uint16_t load16(const std::uint8_t* p) {
-  std::uint16_t v;
-  std::memcpy(&v, p, 2);
-  return __builtin_bswap16(v);
-}
-inline std::uint32_t load32(const std::uint8_t* p) {
-  std::uint32_t v;
-  std::memcpy(&v, p, 4);
-  return __builtin_bswap32(v);
-}
-inline std::uint64_t load64(const std::uint8_t* p) {
-  std::uint64_t v;
-  std::memcpy(&v, p, 8);
-  return __builtin_bswap64(v);
-}
-inline void store16(std::uint8_t* p, std::uint16_t v) {
-  v = __builtin_bswap16(v);
-  std::memcpy(p, &v, 2);
-}
+inline std::uint16_t load16(const std::uint8_t* p) { return wire::load_be<std::uint16_t>(p); }
+inline std::uint32_t load32(const std::uint8_t* p) { return wire::load_be<std::uint32_t>(p); }
+inline std::uint64_t load64(const std::uint8_t* p) { return wire::load_be<std::uint64_t>(p); }
+inline void store16(std::uint8_t* p, std::uint16_t v) { wire::store_be(p, v); }
 
 enum class FrameKind : std::uint8_t { ipv4, ipv6, arp, other, cut_off };
 
@@ -39,10 +25,14 @@ enum class FrameKind : std::uint8_t { ipv4, ipv6, arp, other, cut_off };
 inline FrameKind view_frame(const Packet& p) {
   if (p.header_size() < 14) return FrameKind::cut_off;
   switch (load16(p.data() + 12)) {
-    case 0x0800: return p.header_size() >= 34 ? FrameKind::ipv4 : FrameKind::cut_off;
-    case 0x86dd: return p.header_size() >= 54 ? FrameKind::ipv6 : FrameKind::cut_off;
-    case 0x0806: return p.header_size() >= 42 ? FrameKind::arp : FrameKind::cut_off;
-    default: return FrameKind::other;
+    case 0x0800:
+      return p.header_size() >= 34 ? FrameKind::ipv4 : FrameKind::cut_off;
+    case 0x86dd:
+      return p.header_size() >= 54 ? FrameKind::ipv6 : FrameKind::cut_off;
+    case 0x0806:
+      return p.header_size() >= 42 ? FrameKind::arp : FrameKind::cut_off;
+    default:
+      return FrameKind::other;
   }
 }
 
@@ -110,7 +100,8 @@ inline bool mark_congestion(Packet& p) {
     if ((ip[1] & 3) == 0) return false;
     const std::uint32_t old_word = load16(ip);
     ip[1] |= 3;
-    std::uint32_t sum = static_cast<std::uint16_t>(~load16(ip + 10)) + (0xffffu - old_word) + load16(ip);
+    std::uint32_t sum =
+        static_cast<std::uint16_t>(~load16(ip + 10)) + (0xffffu - old_word) + load16(ip);
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     store16(ip + 10, static_cast<std::uint16_t>(~sum));

@@ -24,14 +24,14 @@ namespace weft::models {
 
 struct DropRecord {
   Time at{};
-  std::uint64_t order = 0;    ///< of the event it happened in: merges records of different LPs
+  std::uint64_t order = 0;  ///< of the event it happened in: merges records of different LPs
   PacketId packet = 0;
-  std::uint32_t flow = 0;     ///< traffic index + 1, 0: none
+  std::uint32_t flow = 0;  ///< traffic index + 1, 0: none
   std::uint32_t tenant = 0;
   DropReason reason{};
-  std::uint64_t cookie = 0;   ///< rule, 0: none
-  std::uint32_t where = 0;    ///< port index within the LP
-  std::uint32_t size = 0;     ///< bytes of the frame
+  std::uint64_t cookie = 0;  ///< rule, 0: none
+  std::uint32_t where = 0;   ///< port index within the LP
+  std::uint32_t size = 0;    ///< bytes of the frame
 };
 
 struct DropKey {

@@ -57,8 +57,8 @@ void Node::transmit(std::uint16_t p, Packet* packet) {
   if (port.ecn_max_ps > 0 && filled > port.ecn_min_ps) [[unlikely]] {
     const std::int64_t range = port.ecn_max_ps - port.ecn_min_ps;
     const std::int64_t over = filled - port.ecn_min_ps;
-    const bool mark = over >= range ||
-                      port.marking.below(static_cast<std::uint64_t>(range)) < static_cast<std::uint64_t>(over);
+    const bool mark = over >= range || port.marking.below(static_cast<std::uint64_t>(range)) <
+                                           static_cast<std::uint64_t>(over);
     if (mark && mark_congestion(*packet)) ++port.counters.ecn_marks;
   }
   if (port.tap != nullptr) [[unlikely]]
@@ -81,25 +81,34 @@ void Node::transmit(std::uint16_t p, Packet* packet) {
     }
   }
   packet->link_epoch = port.epoch;
-  context_->send(port.channel, port.busy_until + port.config.delay, sim::EventClass::arrival, kFrame,
-                 port.peer_port, reinterpret_cast<std::uintptr_t>(packet));
+  context_->send(port.channel, port.busy_until + port.config.delay, sim::EventClass::arrival,
+                 kFrame, port.peer_port, reinterpret_cast<std::uintptr_t>(packet));
 }
 
 void Node::end(Packet* packet, std::uint64_t how) {
-  context_->note(packet->id, hash_bytes(std::as_bytes(std::span{packet->data(), packet->header_size()}), how));
-  if (traced(*packet)) [[unlikely]] trace_line(*packet, how == 1 ? "delivered" : "consumed");
+  context_->note(packet->id,
+                 hash_bytes(std::as_bytes(std::span{packet->data(), packet->header_size()}), how));
+  if (traced(*packet)) [[unlikely]]
+    trace_line(*packet, how == 1 ? "delivered" : "consumed");
   pool_->give(packet);
 }
 
 void Node::drop(Packet* packet, DropReason reason, std::uint32_t where, std::uint64_t cookie) {
-  context_->note(packet->id, hash_bytes(std::as_bytes(std::span{packet->data(), packet->header_size()}),
-                                        16 + static_cast<std::uint64_t>(reason)));
+  context_->note(packet->id,
+                 hash_bytes(std::as_bytes(std::span{packet->data(), packet->header_size()}),
+                            16 + static_cast<std::uint64_t>(reason)));
   if (drop_tap != nullptr) [[unlikely]]
     drop_tap->frame(now(), context_->order(), Direction::in, *packet);
   if (traced(*packet)) [[unlikely]]
     trace_line(*packet, fmt::format("DROPPED {}: {}", name_of(reason), meaning_of(reason)));
-  ledger.drop({.at = now(), .order = context_->order(), .packet = packet->id, .flow = packet->flow,
-               .tenant = packet->tenant, .reason = reason, .cookie = cookie, .where = where,
+  ledger.drop({.at = now(),
+               .order = context_->order(),
+               .packet = packet->id,
+               .flow = packet->flow,
+               .tenant = packet->tenant,
+               .reason = reason,
+               .cookie = cookie,
+               .where = where,
                .size = packet->size()});
   pool_->give(packet);
 }

@@ -37,7 +37,7 @@ class Node {
   std::uint32_t index = 0;  ///< in the topology
   std::vector<Port> ports;
   Ledger ledger;
-  std::uint64_t hops = 0;   ///< frames that arrived here over a link: packet-hops
+  std::uint64_t hops = 0;  ///< frames that arrived here over a link: packet-hops
   bool up = true;
   CheckLevel check = CheckLevel::sampled;
   FrameTap* drop_tap = nullptr;
@@ -67,18 +67,23 @@ class Node {
   /// Puts a frame on a port's queue; takes it over.
   void transmit(std::uint16_t port, Packet* packet);
 
-  void deliver(Packet* packet) { ++ledger.delivered; end(packet, 1); }
-  void consume(Packet* packet) { ++ledger.consumed; end(packet, 2); }
+  void deliver(Packet* packet) {
+    ++ledger.delivered;
+    end(packet, 1);
+  }
+  void consume(Packet* packet) {
+    ++ledger.consumed;
+    end(packet, 2);
+  }
   void drop(Packet* packet, DropReason reason, std::uint32_t where = 0, std::uint64_t cookie = 0);
 
   /// kPortState and kNodeState; false if the event is neither.
   bool handle_state(const sim::Event& event);
   void trace(const Packet& packet, const char* text) {
-    if (tracer != nullptr) [[unlikely]] trace_line(packet, text);
+    if (tracer != nullptr) [[unlikely]]
+      trace_line(packet, text);
   }
-  bool traced(const Packet& packet) const {
-    return tracer != nullptr && tracer->follows(packet);
-  }
+  bool traced(const Packet& packet) const { return tracer != nullptr && tracer->follows(packet); }
   void trace_line(const Packet& packet, std::string text);
   /// Frees what an event that will never run holds (a frame in flight at the end of the run).
   static void discard_frame(const sim::Event& event, Pools& pools);

@@ -5,7 +5,8 @@ namespace weft::models {
 void Port::prepare(std::uint64_t seed) {
   WEFT_CHECK(config.rate.bps > 0, "port {} has no rate", config.name);
   constexpr std::uint64_t kBitPs = 8'000'000'000'000ULL;  // 8 bits, in ps at 1 bit/s
-  ps_per_byte = kBitPs % config.rate.bps == 0 ? static_cast<std::int64_t>(kBitPs / config.rate.bps) : 0;
+  ps_per_byte =
+      kBitPs % config.rate.bps == 0 ? static_cast<std::int64_t>(kBitPs / config.rate.bps) : 0;
   queue_ps = serialisation_time(config.queue_bytes, config.rate).ps;
   ecn_min_ps = serialisation_time(config.ecn_min, config.rate).ps;
   ecn_max_ps = serialisation_time(config.ecn_max, config.rate).ps;

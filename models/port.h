@@ -6,11 +6,13 @@
 //
 //     arrival = max(now, busy_until) + wire bytes * ps per byte + delay
 //
-// Wire bytes are the frame padded to Ethernet's 60 bytes plus `framing` (FCS 4, preamble 8, gap 12).
+// Wire bytes are the frame padded to Ethernet's 60 bytes plus `framing` (FCS 4, preamble 8, gap
+// 12).
 //
 // DropTail: a frame that finds more than `queue` bytes waiting in front of it (its own included) is
-// dropped, except that an idle transmitter always takes one frame. ECN: the probability of a CE mark
-// rises linearly from 0 at `ecn_min` to 1 at `ecn_max` of backlog (RFC 3168; only ECT packets).
+// dropped, except that an idle transmitter always takes one frame. ECN: the probability of a CE
+// mark rises linearly from 0 at `ecn_min` to 1 at `ecn_max` of backlog (RFC 3168; only ECT
+// packets).
 //
 // State generation. `epoch` counts the changes of the link's state; both ends see the same changes
 // at the same times (class 1 precedes arrivals), so a frame that was queued or on the wire when the
@@ -31,8 +33,8 @@
 namespace weft::models {
 
 struct PortConfig {
-  std::string name;                     ///< "hv-1-1.uplink"
-  std::uint32_t link = 0;               ///< index of the link in the topology
+  std::string name;        ///< "hv-1-1.uplink"
+  std::uint32_t link = 0;  ///< index of the link in the topology
   BitRate rate{};
   Duration delay{};
   std::uint64_t queue_bytes = 0;
@@ -48,7 +50,7 @@ struct PortConfig {
 struct PortCounters {
   std::uint64_t tx_packets = 0, tx_bytes = 0;  ///< accepted for transmission (wire bytes)
   std::uint64_t rx_packets = 0;
-  std::uint64_t drops = 0;                     ///< queue full
+  std::uint64_t drops = 0;  ///< queue full
   std::uint64_t ecn_marks = 0;
   std::int64_t peak_backlog_ps = 0;
 };
@@ -62,7 +64,7 @@ struct Port {
   bool up = true;
   std::uint32_t epoch = 0;
   Time busy_until{};
-  std::int64_t ps_per_byte = 0;   ///< 0: not a whole number, use `rate`
+  std::int64_t ps_per_byte = 0;  ///< 0: not a whole number, use `rate`
   std::int64_t queue_ps = 0;
   std::int64_t ecn_min_ps = 0, ecn_max_ps = 0;
   RandomStream loss, corruption, marking;
@@ -72,7 +74,8 @@ struct Port {
 
   std::int64_t wire_ps(std::uint32_t frame_bytes) const {
     const std::uint32_t bytes = std::max<std::uint32_t>(frame_bytes, 60) + config.framing;
-    if (ps_per_byte != 0) [[likely]] return bytes * ps_per_byte;
+    if (ps_per_byte != 0) [[likely]]
+      return bytes * ps_per_byte;
     return serialisation_time(bytes, config.rate).ps;
   }
   /// Bytes that wait or are being sent at `now`.

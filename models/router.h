@@ -16,6 +16,7 @@
 #include <memory>
 #include <string>
 
+#include "datapath/icmp_error.h"
 #include "models/fib.h"
 #include "models/node.h"
 #include "models/topology.h"
@@ -33,9 +34,7 @@ class Router final : public Device {
   void forward(std::uint16_t in, Packet* packet);
   void answer_arp(std::uint16_t in, Packet* packet);
   void for_myself(std::uint16_t in, Packet* packet);
-  void send_error(std::uint16_t in, const Packet& about, std::uint8_t type, std::uint8_t code,
-                  std::uint32_t value);
-  void route_out(Packet* packet);
+  void send_error(std::uint16_t in, const Packet& about, IcmpErrorKind kind, std::uint32_t mtu = 0);
   bool owns(const IpAddress& a) const;
   void rebuild();
 

@@ -28,8 +28,8 @@ struct TopologyNode {
 };
 
 struct TopologyLink {
-  std::uint32_t a = 0, b = 0;              ///< nodes
-  std::uint16_t port_a = 0, port_b = 0;    ///< port indices within the nodes
+  std::uint32_t a = 0, b = 0;            ///< nodes
+  std::uint16_t port_a = 0, port_b = 0;  ///< port indices within the nodes
   int weight = 1;
 };
 
