@@ -40,6 +40,7 @@ class Node {
   std::uint64_t hops = 0;  ///< frames that arrived here over a link: packet-hops
   bool up = true;
   CheckLevel check = CheckLevel::sampled;
+  bool may_see_damage = false;  ///< the scenario has links that corrupt undetected
   FrameTap* drop_tap = nullptr;
   PacketTracer* tracer = nullptr;
 

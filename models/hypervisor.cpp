@@ -1,0 +1,264 @@
+#include "models/hypervisor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "datapath/checksum.h"
+#include "models/hop.h"
+#include "models/hypervisor_parts.h"
+
+namespace weft::models {
+
+Hypervisor::Hypervisor(Node node, HypervisorConfig config, std::shared_ptr<const Plan> plan)
+    : node_(std::move(node)), config_(std::move(config)), plan_(std::move(plan)),
+      pipeline_(config_.vtep, config_.caches, config_.hash_seed), sink_(std::make_unique<Sink>(pipeline_)) {
+  using datapath::PortKind;
+  pipeline_.add_port({.number = kUplinkPort, .name = "uplink", .kind = PortKind::uplink});
+  pipeline_.add_port({.number = kLocalPort, .name = "local", .kind = PortKind::local});
+  pipeline_.add_port({.number = kTunnelPort, .name = "tunnel", .kind = PortKind::tunnel,
+                      .tunnel = config_.tunnel});
+  own_station_ = std::make_unique<OwnStation>(*this);
+}
+
+Hypervisor::~Hypervisor() = default;
+
+void Hypervisor::place(Vm vm) {
+  const std::size_t at = places_.size();
+  places_.push_back(std::make_unique<Place>(*this, static_cast<std::uint32_t>(at), std::move(vm)));
+}
+
+std::vector<const Vm*> Hypervisor::vms() const {
+  std::vector<const Vm*> all;
+  for (const auto& p : places_)
+    if (p && p->vm.guest) all.push_back(&p->vm);
+  for (const auto& [event, sink] : arriving_)
+    if (const Vm* held = sink->held()) all.push_back(held);
+  return all;
+}
+
+Hypervisor::Place* Hypervisor::find_place(const std::string& vm) {
+  for (const auto& p : places_)
+    if (p && p->vm.name == vm) return p.get();
+  return nullptr;
+}
+
+void Hypervisor::start() {
+  pipeline_.set_world({.new_packet_id = [this] { return node_.context().unique_id(); },
+                       .pool = &node_.pool()});
+  if (node_.check == CheckLevel::full) pipeline_.check_caches(1);
+  if (node_.check == CheckLevel::sampled) pipeline_.check_caches(64);
+  own_station_->start(config_.own_stack, node_.name);
+  acceptor_ = std::make_unique<Acceptor>(*this);
+  own_station_->guest->stack().tcp_listen(kMigrationPort, acceptor_.get());
+  if (to_controller_.channel.valid()) {
+    agent_.emplace(config_.agent, *sink_);
+    agent_->start(node_.now());
+  }
+  for (const auto& place : places_) {
+    place->plug_in();
+    if (agent_) agent_->port_up(place->local_port(), node_.now());
+    place->vm.guest->attach(place->station);
+  }
+  node_.context().arm(expire_timer_, node_.now() + milliseconds(100), kExpireTimer, 0, 0);
+}
+
+void Hypervisor::handle(sim::Context& context, const sim::Event& event) {
+  node_.enter(context);
+  switch (event.kind) {
+    case kFrame:
+      if (Packet* packet = node_.receive(event)) {
+        check_frame(*packet);
+        pending_.push_back({packet, kUplinkPort});
+      }
+      break;
+    case kStationTimer: {
+      const auto station = static_cast<std::uint32_t>(event.data >> 32);
+      const auto slot = static_cast<std::uint32_t>(event.data);
+      if (station == UINT32_MAX) {
+        own_station_->guest->on_timer(slot);
+      } else if (station < places_.size() && places_[station] && places_[station]->running) {
+        places_[station]->vm.guest->on_timer(slot);
+      }
+      break;
+    }
+    case kControl: {
+      std::unique_ptr<ControlMessage> message(event.pointer<ControlMessage>());
+      context.note(message->bytes.size(), hash_bytes(std::as_bytes(std::span{message->bytes})));
+      if (agent_ && node_.up) agent_->on_message(message->bytes, node_.now());
+      break;
+    }
+    case kControlTimer: agent_->tick(node_.now()); break;
+    case kExpireTimer:
+      pipeline_.expire(node_.now());
+      context.arm(expire_timer_, node_.now() + milliseconds(100), kExpireTimer, 0, 0);
+      break;
+    case kCommand: command(static_cast<std::uint32_t>(event.data)); break;
+    case kHandoff: take_handoff(std::unique_ptr<Handoff>(event.pointer<Handoff>())); break;
+    case kStart: start(); break;
+    case kTopology: return;
+    default:
+      WEFT_CHECK(node_.handle_state(event), "hypervisor {} got an event of kind {}", node_.name, event.kind);
+  }
+  pump();
+  if (agent_) flush_agent();
+}
+
+void Hypervisor::discard(const sim::Event& event) {
+  if (event.kind == kControl) delete event.pointer<ControlMessage>();
+  if (event.kind == kHandoff) delete event.pointer<Handoff>();
+  Device::discard(event);
+}
+
+// Runs the switch until nothing waits any more. Guests answer into pending_, so the loop is what
+// keeps a request and its reply on one host from nesting.
+void Hypervisor::pump() {
+  if (pumping_) return;
+  pumping_ = true;
+  for (std::size_t i = 0; i < pending_.size(); ++i) {
+    const Pending next = pending_[i];
+    if (node_.traced(*next.packet)) [[unlikely]] {
+      for (const auto& line : pipeline_.trace(*next.packet, next.port, node_.now()))
+        node_.trace_line(*next.packet, "  " + std::string(static_cast<std::size_t>(line.depth) * 2, ' ') + line.text);
+    }
+    outputs_.clear();
+    pipeline_.process({&next.packet, 1}, next.port, node_.now(), outputs_);
+    node_.ledger.created += outputs_.created.size();
+    for (Packet* p : outputs_.consumed) node_.consume(p);
+    for (const auto& d : outputs_.dropped) node_.drop(d.packet, d.reason, next.port.value, d.cookie);
+    // Guests may push to pending_ (not to outputs_) while they are given their packets.
+    for (std::size_t k = 0; k < outputs_.out.size(); ++k) {
+      const auto out = outputs_.out[k];
+      if (out.port == kUplinkPort) {
+        node_.transmit(0, out.packet);
+      } else if (out.port == kLocalPort) {
+        own_station_->guest->receive(out.packet);
+      } else if (out.port.value >= 1 && out.port.value <= places_.size() && places_[out.port.value - 1]) {
+        give_to_vm(*places_[out.port.value - 1], out.packet);
+      } else {
+        node_.drop(out.packet, DropReason::no_port, out.port.value);
+      }
+    }
+  }
+  pending_.clear();
+  pumping_ = false;
+}
+
+void Hypervisor::give_to_vm(Place& place, Packet* packet) {
+  // Tenant isolation, checked on every packet whatever the level: it is one comparison.
+  WEFT_CHECK(packet->tenant == place.vm.tenant,
+             "at {} on {}: packet {:#x} of tenant {} reached {} of tenant {}", node_.now().ps,
+             node_.name, packet->id, packet->tenant, place.vm.name, place.vm.tenant);
+  if (place.tap != nullptr) [[unlikely]]
+    place.tap->frame(node_.now(), node_.context().order(), Direction::out, *packet);
+  if (!place.running) {
+    ++place.lost;
+    return node_.drop(packet, DropReason::vm_paused, place.number().value);
+  }
+  place.vm.guest->receive(packet);
+}
+
+void Hypervisor::check_frame(const Packet& packet) {
+  if (node_.check == CheckLevel::basic) return;
+  if (node_.check == CheckLevel::sampled && packet.id % 64 != 0) return;
+  const ChecksumFault fault = verify_checksums(packet, true);
+  // Damage that the scenario asked for (undetected corruption) is no breach: the receiver drops it.
+  WEFT_CHECK(fault == ChecksumFault::ok || node_.may_see_damage,
+             "at {} on {}: packet {:#x} arrived with a wrong checksum: {}", node_.now().ps, node_.name,
+             packet.id, to_string(fault));
+}
+
+void Hypervisor::flush_agent() {
+  for (auto& out : agent_->take_outgoing())
+    to_controller_.send(node_.context(), node_.name, std::move(out.bytes));
+  const Time next = agent_->next_wakeup();
+  auto& context = node_.context();
+  if (next == Time::never()) {
+    context.cancel(agent_timer_);
+  } else if (!context.armed(agent_timer_) || context.deadline(agent_timer_) != next) {
+    context.arm(agent_timer_, std::max(next, node_.now()), kControlTimer, 0, 0);
+  }
+}
+
+void Hypervisor::report(std::uint32_t event, std::uint32_t phase, std::uint64_t bytes,
+                        std::uint64_t dirtied, std::uint64_t lost, std::string text) {
+  auto& context = node_.context();
+  records_.push_back({node_.now(), context.order(), event, phase, bytes, dirtied, lost, std::move(text)});
+  context.note(event, phase);
+  if (director_)
+    context.send(*director_, node_.now() + kSignalDelay, sim::EventClass::control, kPhase, 0,
+                 pack_phase(event, phase));
+}
+
+// --- VMs that come and go --------------------------------------------------------------------------
+
+Hypervisor::Place& Hypervisor::plug(Vm vm, std::vector<datapath::ConnectionState> connections,
+                                    bool announce) {
+  std::size_t at = 0;
+  while (at < places_.size() && places_[at]) ++at;
+  if (at == places_.size()) places_.emplace_back();
+  places_[at] = std::make_unique<Place>(*this, static_cast<std::uint32_t>(at), std::move(vm));
+  Place& place = *places_[at];
+  place.plug_in();
+  pipeline_.import_zone(control::zone_of(place.number().value), connections, node_.now());
+  if (agent_) agent_->port_up(place.local_port(), node_.now());
+  place.vm.guest->attach(place.station);
+  if (announce) place.vm.guest->announce();
+  return place;
+}
+
+void Hypervisor::unplug(Place& place) {
+  if (agent_) agent_->port_down(place.vm.name, node_.now());
+  (void)pipeline_.export_zone(control::zone_of(place.number().value), node_.now());
+  pipeline_.remove_port(place.number());
+  places_[place.index].reset();
+}
+
+void Hypervisor::send_handoff(std::uint32_t to_node, std::unique_ptr<Handoff> handoff) {
+  const auto channel = handoff_.find(to_node);
+  WEFT_CHECK(channel != handoff_.end(), "{} has no handoff channel to node {}", node_.name, to_node);
+  node_.context().send(channel->second, node_.now() + kSignalDelay, sim::EventClass::control, kHandoff,
+                       0, reinterpret_cast<std::uintptr_t>(handoff.release()));
+}
+
+void Hypervisor::command(std::uint32_t event) {
+  const auto& move = plan_->events.at(event).move;
+  WEFT_CHECK(move.has_value(), "{} was given event {}, which moves nothing", node_.name, event);
+  Place* place = find_place(move->vm);
+  if (place == nullptr) return;  // another hypervisor has it: every one that might is asked
+  if (move->to == node_.index)
+    return report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+                  fmt::format("{} is already on {}", move->vm, node_.name));
+  for (const auto& [other, source] : leaving_)
+    if (source->vm_name() == move->vm)
+      return report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+                    fmt::format("{} is already being moved by {}", move->vm, plan_->events[other].name));
+  report(event, static_cast<std::uint32_t>(Phase::start));
+  leaving_[event] = std::make_unique<MoveSource>(*this, event, *place);
+  leaving_[event]->begin();
+}
+
+void Hypervisor::take_handoff(std::unique_ptr<Handoff> handoff) {
+  const std::uint32_t event = handoff->event;
+  if (handoff->returned) {
+    // The destination could not finish: the guest goes on here.
+    if (Place* stale = find_place(handoff->vm.name)) unplug(*stale);
+    ++handoff->vm.incarnation;
+    plug(std::move(handoff->vm), std::move(handoff->connections), true);
+    report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+           "the connection that carried the memory was lost during stop-and-copy; the VM came back");
+    leaving_.erase(event);
+    return;
+  }
+  const auto sink = arriving_.find(event);
+  if (sink == arriving_.end() || sink->second->failed()) {
+    handoff->returned = true;
+    const std::uint32_t from = handoff->from_node;
+    send_handoff(from, std::move(handoff));
+    arriving_.erase(event);
+    return;
+  }
+  sink->second->take(std::move(handoff));
+}
+
+}  // namespace weft::models

@@ -1,0 +1,157 @@
+// Hypervisor: one LP with everything that one machine runs - the virtual switch (datapath/), the
+// control agent (control/), the guests, the machine's own IP stack, which carries migration memory -
+// and one uplink to its leaf.
+//
+//        guests ── vm ports ──┐                   ┌── uplink (port 0 of the Node)
+//                             ├── Pipeline ───────┤
+//   own stack ── local port ──┘                   └── tunnel port: encapsulation, then uplink
+//
+// Everything inside one hypervisor happens at one instant: a frame that a guest sends is switched
+// and put on the uplink's queue, or handed to another guest, during the same event. What guests
+// send while a frame is being handled waits in `pending_` until the switch is free (no recursion).
+//
+// Guests are movable values (models/guest). A VM lives in a Place here; while it is being moved away
+// its Place stays for what still arrives (dropped as vm.paused) until the destination has resumed it.
+// Exactly one hypervisor, or one handoff event, holds a Guest at any moment.
+//
+// Migration (life-of-a-migration in docs/): the source opens a TCP connection from its own stack to
+// the destination's, sends memory in rounds (pre_copy.h), pauses the guest, hands the guest over in
+// a kernel message and the rest of the memory over TCP; the destination resumes it when both have
+// arrived, plugs the port in (agent: port_up with a higher incarnation) and lets the guest announce
+// itself. If the connection dies, the guest goes on where it is, or comes back.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/agent.h"
+#include "datapath/pipeline.h"
+#include "models/control_link.h"
+#include "models/guest/guest.h"
+#include "models/node.h"
+#include "models/plan.h"
+#include "models/pre_copy.h"
+
+namespace weft::models {
+
+inline constexpr datapath::PortNo kUplinkPort{60000};
+inline constexpr datapath::PortNo kLocalPort{60001};
+inline constexpr datapath::PortNo kTunnelPort{60002};
+inline constexpr std::uint16_t kMigrationPort = 49152;  ///< libvirt's first migration port
+
+/// A VM as a value: what moves.
+struct Vm {
+  std::string name;              ///< "shop/web-1"
+  std::uint32_t index = 0;       ///< over all VMs of the scenario
+  std::uint32_t tenant = 0;      ///< tenant index + 1
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t dirty_bytes_per_second = 0;
+  std::uint32_t incarnation = 1;
+  std::unique_ptr<Guest> guest;
+};
+
+/// Owned by the kHandoff event that carries it.
+struct Handoff {
+  std::uint32_t event = 0;       ///< plan index
+  std::uint32_t from_node = 0;   ///< topology node of the source
+  bool returned = false;         ///< the destination gives it back
+  Vm vm;
+  std::vector<datapath::ConnectionState> connections;
+};
+
+struct HypervisorConfig {
+  datapath::VtepConfig vtep;
+  datapath::TunnelKind tunnel = datapath::TunnelKind::geneve;
+  datapath::CacheOptions caches;
+  control::AgentOptions agent;
+  NetstackConfig own_stack;
+  std::uint64_t hash_seed = 0;
+  std::vector<std::string> vms_at_start;
+};
+
+class Hypervisor final : public Device {
+ public:
+  Hypervisor(Node node, HypervisorConfig config, std::shared_ptr<const Plan> plan);
+  ~Hypervisor() override;
+
+  // While the world is built:
+  void place(Vm vm);
+  void set_control_link(ControlLink link) { to_controller_ = std::move(link); }
+  void set_director(sim::ChannelId channel) { director_ = channel; }
+  void set_handoff_channel(std::uint32_t to_node, sim::ChannelId channel) { handoff_[to_node] = channel; }
+  void set_node_address(std::uint32_t node, IpAddress vtep) { addresses_[node] = vtep; }
+  void set_vm_tap(const std::string& vm, FrameTap* tap) { taps_[vm] = tap; }
+
+  void handle(sim::Context& context, const sim::Event& event) override;
+  void discard(const sim::Event& event) override;
+  Node& node() override { return node_; }
+
+  // For the world, between windows or after the run:
+  const std::vector<PhaseRecord>& records() const { return records_; }
+  const datapath::Pipeline& pipeline() const { return pipeline_; }
+  datapath::Pipeline& pipeline() { return pipeline_; }
+  const control::Agent* agent() const { return agent_ ? &*agent_ : nullptr; }
+  const ControlLink& control_link() const { return to_controller_; }
+  /// The VMs that are here now (also paused ones whose guest is here).
+  std::vector<const Vm*> vms() const;
+  std::vector<Vm*> vms();
+
+ private:
+  class VmStation;
+  class OwnStation;
+  class Sink;
+  struct Place;
+  class MoveSource;
+  class MoveSink;
+  class Acceptor;
+  friend class VmStation;
+  friend class OwnStation;
+
+  void start();
+  void pump();
+  void give_to_vm(Place& place, Packet* packet);
+  void check_frame(const Packet& packet);
+  Place* find_place(const std::string& vm);
+  Place& plug(Vm vm, std::vector<datapath::ConnectionState> connections, bool announce);
+  void unplug(Place& place);
+  void flush_agent();
+  void command(std::uint32_t event);
+  void take_handoff(std::unique_ptr<Handoff> handoff);
+  void send_handoff(std::uint32_t to_node, std::unique_ptr<Handoff> handoff);
+  void report(std::uint32_t event, std::uint32_t phase, std::uint64_t bytes = 0,
+              std::uint64_t dirtied = 0, std::uint64_t lost = 0, std::string text = {});
+
+  Node node_;
+  HypervisorConfig config_;
+  std::shared_ptr<const Plan> plan_;
+  datapath::Pipeline pipeline_;
+  datapath::Outputs outputs_;
+  struct Pending {
+    Packet* packet;
+    datapath::PortNo port;
+  };
+  std::vector<Pending> pending_;
+  bool pumping_ = false;
+
+  std::unique_ptr<Sink> sink_;
+  std::optional<control::Agent> agent_;
+  ControlLink to_controller_;
+  sim::TimerId agent_timer_, expire_timer_;
+  std::optional<sim::ChannelId> director_;
+  std::map<std::uint32_t, sim::ChannelId> handoff_;
+  std::map<std::uint32_t, IpAddress> addresses_;
+  std::map<std::string, FrameTap*> taps_;
+
+  std::unique_ptr<OwnStation> own_station_;
+  std::vector<std::unique_ptr<Place>> places_;  ///< index = OpenFlow port - 1; null: free
+  std::map<std::uint32_t, std::unique_ptr<MoveSource>> leaving_;   ///< by plan event
+  std::map<std::uint32_t, std::unique_ptr<MoveSink>> arriving_;
+  std::vector<std::unique_ptr<MoveSink>> greeting_;  ///< accepted, not yet named
+  std::unique_ptr<Acceptor> acceptor_;
+  std::vector<PhaseRecord> records_;
+};
+
+}  // namespace weft::models
