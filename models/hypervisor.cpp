@@ -11,12 +11,17 @@
 namespace weft::models {
 
 Hypervisor::Hypervisor(Node node, HypervisorConfig config, std::shared_ptr<const Plan> plan)
-    : node_(std::move(node)), config_(std::move(config)), plan_(std::move(plan)),
-      pipeline_(config_.vtep, config_.caches, config_.hash_seed), sink_(std::make_unique<Sink>(pipeline_)) {
+    : node_(std::move(node)),
+      config_(std::move(config)),
+      plan_(std::move(plan)),
+      pipeline_(config_.vtep, config_.caches, config_.hash_seed),
+      sink_(std::make_unique<Sink>(pipeline_)) {
   using datapath::PortKind;
   pipeline_.add_port({.number = kUplinkPort, .name = "uplink", .kind = PortKind::uplink});
   pipeline_.add_port({.number = kLocalPort, .name = "local", .kind = PortKind::local});
-  pipeline_.add_port({.number = kTunnelPort, .name = "tunnel", .kind = PortKind::tunnel,
+  pipeline_.add_port({.number = kTunnelPort,
+                      .name = "tunnel",
+                      .kind = PortKind::tunnel,
                       .tunnel = config_.tunnel});
   own_station_ = std::make_unique<OwnStation>(*this);
 }
@@ -44,13 +49,13 @@ Hypervisor::Place* Hypervisor::find_place(const std::string& vm) {
 }
 
 void Hypervisor::start() {
-  pipeline_.set_world({.new_packet_id = [this] { return node_.context().unique_id(); },
-                       .pool = &node_.pool()});
+  pipeline_.set_world(
+      {.new_packet_id = [this] { return node_.context().unique_id(); }, .pool = &node_.pool()});
   if (node_.check == CheckLevel::full) pipeline_.check_caches(1);
   if (node_.check == CheckLevel::sampled) pipeline_.check_caches(64);
-  own_station_->start(config_.own_stack, node_.name);
+  own_station_->start(config_.own_stack, config_.gateway, config_.gateway_mac);
   acceptor_ = std::make_unique<Acceptor>(*this);
-  own_station_->guest->stack().tcp_listen(kMigrationPort, acceptor_.get());
+  own_station_->guest->stack().listen(kMigrationPort, acceptor_.get());
   if (to_controller_.channel.valid()) {
     agent_.emplace(config_.agent, *sink_);
     agent_->start(node_.now());
@@ -88,17 +93,27 @@ void Hypervisor::handle(sim::Context& context, const sim::Event& event) {
       if (agent_ && node_.up) agent_->on_message(message->bytes, node_.now());
       break;
     }
-    case kControlTimer: agent_->tick(node_.now()); break;
+    case kControlTimer:
+      agent_->tick(node_.now());
+      break;
     case kExpireTimer:
       pipeline_.expire(node_.now());
       context.arm(expire_timer_, node_.now() + milliseconds(100), kExpireTimer, 0, 0);
       break;
-    case kCommand: command(static_cast<std::uint32_t>(event.data)); break;
-    case kHandoff: take_handoff(std::unique_ptr<Handoff>(event.pointer<Handoff>())); break;
-    case kStart: start(); break;
-    case kTopology: return;
+    case kCommand:
+      command(static_cast<std::uint32_t>(event.data));
+      break;
+    case kHandoff:
+      take_handoff(std::unique_ptr<Handoff>(event.pointer<Handoff>()));
+      break;
+    case kStart:
+      start();
+      break;
+    case kTopology:
+      return;
     default:
-      WEFT_CHECK(node_.handle_state(event), "hypervisor {} got an event of kind {}", node_.name, event.kind);
+      WEFT_CHECK(node_.handle_state(event), "hypervisor {} got an event of kind {}", node_.name,
+                 event.kind);
   }
   pump();
   if (agent_) flush_agent();
@@ -119,13 +134,16 @@ void Hypervisor::pump() {
     const Pending next = pending_[i];
     if (node_.traced(*next.packet)) [[unlikely]] {
       for (const auto& line : pipeline_.trace(*next.packet, next.port, node_.now()))
-        node_.trace_line(*next.packet, "  " + std::string(static_cast<std::size_t>(line.depth) * 2, ' ') + line.text);
+        node_.trace_line(
+            *next.packet,
+            "  " + std::string(static_cast<std::size_t>(line.depth) * 2, ' ') + line.text);
     }
     outputs_.clear();
     pipeline_.process({&next.packet, 1}, next.port, node_.now(), outputs_);
     node_.ledger.created += outputs_.created.size();
     for (Packet* p : outputs_.consumed) node_.consume(p);
-    for (const auto& d : outputs_.dropped) node_.drop(d.packet, d.reason, next.port.value, d.cookie);
+    for (const auto& d : outputs_.dropped)
+      node_.drop(d.packet, d.reason, next.port.value, d.cookie);
     // Guests may push to pending_ (not to outputs_) while they are given their packets.
     for (std::size_t k = 0; k < outputs_.out.size(); ++k) {
       const auto out = outputs_.out[k];
@@ -133,7 +151,8 @@ void Hypervisor::pump() {
         node_.transmit(0, out.packet);
       } else if (out.port == kLocalPort) {
         own_station_->guest->receive(out.packet);
-      } else if (out.port.value >= 1 && out.port.value <= places_.size() && places_[out.port.value - 1]) {
+      } else if (out.port.value >= 1 && out.port.value <= places_.size() &&
+                 places_[out.port.value - 1]) {
         give_to_vm(*places_[out.port.value - 1], out.packet);
       } else {
         node_.drop(out.packet, DropReason::no_port, out.port.value);
@@ -164,8 +183,8 @@ void Hypervisor::check_frame(const Packet& packet) {
   const ChecksumFault fault = verify_checksums(packet, true);
   // Damage that the scenario asked for (undetected corruption) is no breach: the receiver drops it.
   WEFT_CHECK(fault == ChecksumFault::ok || node_.may_see_damage,
-             "at {} on {}: packet {:#x} arrived with a wrong checksum: {}", node_.now().ps, node_.name,
-             packet.id, to_string(fault));
+             "at {} on {}: packet {:#x} arrived with a wrong checksum: {}", node_.now().ps,
+             node_.name, packet.id, to_string(fault));
 }
 
 void Hypervisor::flush_agent() {
@@ -183,14 +202,16 @@ void Hypervisor::flush_agent() {
 void Hypervisor::report(std::uint32_t event, std::uint32_t phase, std::uint64_t bytes,
                         std::uint64_t dirtied, std::uint64_t lost, std::string text) {
   auto& context = node_.context();
-  records_.push_back({node_.now(), context.order(), event, phase, bytes, dirtied, lost, std::move(text)});
+  records_.push_back(
+      {node_.now(), context.order(), event, phase, bytes, dirtied, lost, std::move(text)});
   context.note(event, phase);
   if (director_)
     context.send(*director_, node_.now() + kSignalDelay, sim::EventClass::control, kPhase, 0,
                  pack_phase(event, phase));
 }
 
-// --- VMs that come and go --------------------------------------------------------------------------
+// --- VMs that come and go
+// --------------------------------------------------------------------------
 
 Hypervisor::Place& Hypervisor::plug(Vm vm, std::vector<datapath::ConnectionState> connections,
                                     bool announce) {
@@ -216,9 +237,10 @@ void Hypervisor::unplug(Place& place) {
 
 void Hypervisor::send_handoff(std::uint32_t to_node, std::unique_ptr<Handoff> handoff) {
   const auto channel = handoff_.find(to_node);
-  WEFT_CHECK(channel != handoff_.end(), "{} has no handoff channel to node {}", node_.name, to_node);
-  node_.context().send(channel->second, node_.now() + kSignalDelay, sim::EventClass::control, kHandoff,
-                       0, reinterpret_cast<std::uintptr_t>(handoff.release()));
+  WEFT_CHECK(channel != handoff_.end(), "{} has no handoff channel to node {}", node_.name,
+             to_node);
+  node_.context().send(channel->second, node_.now() + kSignalDelay, sim::EventClass::control,
+                       kHandoff, 0, reinterpret_cast<std::uintptr_t>(handoff.release()));
 }
 
 void Hypervisor::command(std::uint32_t event) {
@@ -230,9 +252,10 @@ void Hypervisor::command(std::uint32_t event) {
     return report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
                   fmt::format("{} is already on {}", move->vm, node_.name));
   for (const auto& [other, source] : leaving_)
-    if (source->vm_name() == move->vm)
-      return report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
-                    fmt::format("{} is already being moved by {}", move->vm, plan_->events[other].name));
+    if (source->vm_name() == move->vm && !source->done())
+      return report(
+          event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+          fmt::format("{} is already being moved by {}", move->vm, plan_->events[other].name));
   report(event, static_cast<std::uint32_t>(Phase::start));
   leaving_[event] = std::make_unique<MoveSource>(*this, event, *place);
   leaving_[event]->begin();
@@ -245,8 +268,9 @@ void Hypervisor::take_handoff(std::unique_ptr<Handoff> handoff) {
     if (Place* stale = find_place(handoff->vm.name)) unplug(*stale);
     ++handoff->vm.incarnation;
     plug(std::move(handoff->vm), std::move(handoff->connections), true);
-    report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
-           "the connection that carried the memory was lost during stop-and-copy; the VM came back");
+    report(
+        event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+        "the connection that carried the memory was lost during stop-and-copy; the VM came back");
     leaving_.erase(event);
     return;
   }

@@ -1,6 +1,6 @@
 // Hypervisor: one LP with everything that one machine runs - the virtual switch (datapath/), the
-// control agent (control/), the guests, the machine's own IP stack, which carries migration memory -
-// and one uplink to its leaf.
+// control agent (control/), the guests, the machine's own IP stack, which carries migration memory
+// - and one uplink to its leaf.
 //
 //        guests ── vm ports ──┐                   ┌── uplink (port 0 of the Node)
 //                             ├── Pipeline ───────┤
@@ -10,9 +10,9 @@
 // and put on the uplink's queue, or handed to another guest, during the same event. What guests
 // send while a frame is being handled waits in `pending_` until the switch is free (no recursion).
 //
-// Guests are movable values (models/guest). A VM lives in a Place here; while it is being moved away
-// its Place stays for what still arrives (dropped as vm.paused) until the destination has resumed it.
-// Exactly one hypervisor, or one handoff event, holds a Guest at any moment.
+// Guests are movable values (models/guest). A VM lives in a Place here; while it is being moved
+// away its Place stays for what still arrives (dropped as vm.paused) until the destination has
+// resumed it. Exactly one hypervisor, or one handoff event, holds a Guest at any moment.
 //
 // Migration (life-of-a-migration in docs/): the source opens a TCP connection from its own stack to
 // the destination's, sends memory in rounds (pre_copy.h), pauses the guest, hands the guest over in
@@ -44,9 +44,9 @@ inline constexpr std::uint16_t kMigrationPort = 49152;  ///< libvirt's first mig
 
 /// A VM as a value: what moves.
 struct Vm {
-  std::string name;              ///< "shop/web-1"
-  std::uint32_t index = 0;       ///< over all VMs of the scenario
-  std::uint32_t tenant = 0;      ///< tenant index + 1
+  std::string name;          ///< "shop/web-1"
+  std::uint32_t index = 0;   ///< over all VMs of the scenario
+  std::uint32_t tenant = 0;  ///< tenant index + 1
   std::uint64_t memory_bytes = 0;
   std::uint64_t dirty_bytes_per_second = 0;
   std::uint32_t incarnation = 1;
@@ -55,9 +55,9 @@ struct Vm {
 
 /// Owned by the kHandoff event that carries it.
 struct Handoff {
-  std::uint32_t event = 0;       ///< plan index
-  std::uint32_t from_node = 0;   ///< topology node of the source
-  bool returned = false;         ///< the destination gives it back
+  std::uint32_t event = 0;      ///< plan index
+  std::uint32_t from_node = 0;  ///< topology node of the source
+  bool returned = false;        ///< the destination gives it back
   Vm vm;
   std::vector<datapath::ConnectionState> connections;
 };
@@ -67,9 +67,10 @@ struct HypervisorConfig {
   datapath::TunnelKind tunnel = datapath::TunnelKind::geneve;
   datapath::CacheOptions caches;
   control::AgentOptions agent;
-  NetstackConfig own_stack;
+  NetConfig own_stack;
+  Mac gateway_mac{};  ///< of the leaf's port: the own stack's static neighbour
+  IpAddress gateway{};
   std::uint64_t hash_seed = 0;
-  std::vector<std::string> vms_at_start;
 };
 
 class Hypervisor final : public Device {
@@ -81,7 +82,9 @@ class Hypervisor final : public Device {
   void place(Vm vm);
   void set_control_link(ControlLink link) { to_controller_ = std::move(link); }
   void set_director(sim::ChannelId channel) { director_ = channel; }
-  void set_handoff_channel(std::uint32_t to_node, sim::ChannelId channel) { handoff_[to_node] = channel; }
+  void set_handoff_channel(std::uint32_t to_node, sim::ChannelId channel) {
+    handoff_[to_node] = channel;
+  }
   void set_node_address(std::uint32_t node, IpAddress vtep) { addresses_[node] = vtep; }
   void set_vm_tap(const std::string& vm, FrameTap* tap) { taps_[vm] = tap; }
 
@@ -147,7 +150,7 @@ class Hypervisor final : public Device {
 
   std::unique_ptr<OwnStation> own_station_;
   std::vector<std::unique_ptr<Place>> places_;  ///< index = OpenFlow port - 1; null: free
-  std::map<std::uint32_t, std::unique_ptr<MoveSource>> leaving_;   ///< by plan event
+  std::map<std::uint32_t, std::unique_ptr<MoveSource>> leaving_;  ///< by plan event
   std::map<std::uint32_t, std::unique_ptr<MoveSink>> arriving_;
   std::vector<std::unique_ptr<MoveSink>> greeting_;  ///< accepted, not yet named
   std::unique_ptr<Acceptor> acceptor_;

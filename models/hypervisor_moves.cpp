@@ -29,20 +29,24 @@ bool MoveHeader::decode(const std::uint8_t* b) {
   return true;
 }
 
-// --- source ---------------------------------------------------------------------------------------
+// --- source
+// ---------------------------------------------------------------------------------------
 
 Hypervisor::MoveSource::MoveSource(Hypervisor& hv, std::uint32_t event, Place& place)
-    : hv_(hv), event_(event), vm_(place.vm.name),
+    : hv_(hv),
+      event_(event),
+      vm_(place.vm.name),
       memory_({place.vm.memory_bytes, place.vm.dirty_bytes_per_second,
-               hv.plan_->events[event].move->max_downtime, hv.plan_->events[event].move->max_rounds}),
+               hv.plan_->events[event].move->max_downtime,
+               hv.plan_->events[event].move->max_rounds}),
       memory_stream_(hash_string(place.vm.name, event)) {}
 
 void Hypervisor::MoveSource::begin() {
   const auto& move = *hv_.plan_->events[event_].move;
-  TcpConfig config;
-  connection_ = hv_.own_station_->guest->stack().tcp_connect(hv_.addresses_.at(move.to), kMigrationPort,
-                                                             this, config);
-  if (connection_ != nullptr && move.bandwidth) connection_->set_rate_limit(*move.bandwidth);
+  connection_ =
+      hv_.own_station_->guest->stack().connect(hv_.addresses_.at(move.to), kMigrationPort, this);
+  WEFT_CHECK(connection_ != nullptr, "{} has no address to migrate from", hv_.node_.name);
+  if (move.bandwidth) connection_->limit_rate(*move.bandwidth);
 }
 
 void Hypervisor::MoveSource::on_connected(TcpConnection&) { send_round(0); }
@@ -55,8 +59,9 @@ void Hypervisor::MoveSource::send_round(std::uint64_t dirtied) {
                                  : static_cast<std::uint32_t>(Phase::round) + round.number,
              round.bytes, dirtied);
   round_began_ = hv_.node_.now();
-  const MoveHeader header{round.stop_and_copy ? MoveHeader::Type::final_round : MoveHeader::Type::round,
-                          event_, round.number, round.bytes};
+  const MoveHeader header{
+      round.stop_and_copy ? MoveHeader::Type::final_round : MoveHeader::Type::round, event_,
+      round.number, round.bytes};
   connection_->send(header.encode());
   constexpr std::uint64_t kChunk = 1u << 30;
   for (std::uint64_t left = round.bytes; left > 0;) {
@@ -67,8 +72,8 @@ void Hypervisor::MoveSource::send_round(std::uint64_t dirtied) {
   }
 }
 
-// Pauses the guest and hands it over: from here on the destination (or the handoff on its way there)
-// holds it. Its Place stays until the destination has resumed it.
+// Pauses the guest and hands it over: from here on the destination (or the handoff on its way
+// there) holds it. Its Place stays until the destination has resumed it.
 void Hypervisor::MoveSource::stop_and_copy() {
   Place* place = hv_.find_place(vm_);
   WEFT_CHECK(place != nullptr && place->running, "{} vanished from {} while it was moved", vm_,
@@ -78,11 +83,15 @@ void Hypervisor::MoveSource::stop_and_copy() {
   auto handoff = std::make_unique<Handoff>();
   handoff->event = event_;
   handoff->from_node = hv_.node_.index;
-  handoff->connections = hv_.pipeline_.export_zone(control::zone_of(place->number().value), hv_.node_.now());
-  handoff->vm = {.name = place->vm.name, .index = place->vm.index, .tenant = place->vm.tenant,
+  handoff->connections =
+      hv_.pipeline_.export_zone(control::zone_of(place->number().value), hv_.node_.now());
+  handoff->vm = {.name = place->vm.name,
+                 .index = place->vm.index,
+                 .tenant = place->vm.tenant,
                  .memory_bytes = place->vm.memory_bytes,
                  .dirty_bytes_per_second = place->vm.dirty_bytes_per_second,
-                 .incarnation = place->vm.incarnation, .guest = std::move(place->vm.guest)};
+                 .incarnation = place->vm.incarnation,
+                 .guest = std::move(place->vm.guest)};
   handed_over_ = true;
   hv_.send_handoff(hv_.plan_->events[event_].move->to, std::move(handoff));
 }
@@ -128,7 +137,8 @@ void Hypervisor::MoveSource::on_closed(TcpConnection&, TcpEnd end) {
   if (done_ || !handed_over_) hv_.leaving_.erase(event_);  // destroys this object: last statement
 }
 
-// --- destination ------------------------------------------------------------------------------------
+// --- destination
+// ------------------------------------------------------------------------------------
 
 void Hypervisor::MoveSink::on_received(TcpConnection& connection, const Payload& payload) {
   connection_ = &connection;
@@ -159,7 +169,8 @@ void Hypervisor::MoveSink::header(TcpConnection&, const MoveHeader& h) {
 
 void Hypervisor::MoveSink::memory_arrived() {
   if (current_.type == MoveHeader::Type::round) {
-    connection_->send(MoveHeader{MoveHeader::Type::round_done, *event_, current_.round, 0}.encode());
+    connection_->send(
+        MoveHeader{MoveHeader::Type::round_done, *event_, current_.round, 0}.encode());
   } else if (current_.type == MoveHeader::Type::final_round) {
     final_complete_ = true;
     resume_if_complete();

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "datapath/wire/endian.h"
+#include "models/guest/tcp_connection.h"
 #include "models/hypervisor.h"
 
 namespace weft::models {
@@ -41,9 +42,12 @@ class HypervisorStation : public Station {
   Time now() const override { return node_.now(); }
   void deliver(Packet* packet) override { node_.deliver(packet); }
   void consume(Packet* packet) override { node_.consume(packet); }
-  void drop(Packet* packet, DropReason reason) override { node_.drop(packet, reason, station_ + 1); }
+  void drop(Packet* packet, DropReason reason) override {
+    node_.drop(packet, reason, station_ + 1);
+  }
   void arm(sim::TimerId& timer, Time at, std::uint32_t slot) override {
-    node_.context().arm(timer, at, kStationTimer, 0, static_cast<std::uint64_t>(station_) << 32 | slot);
+    node_.context().arm(timer, at, kStationTimer, 0,
+                        static_cast<std::uint64_t>(station_) << 32 | slot);
   }
   void cancel(sim::TimerId& timer) override { node_.context().cancel(timer); }
   RandomStream stream(std::string_view name) const override { return node_.context().stream(name); }
@@ -77,8 +81,8 @@ struct Hypervisor::Place {
     return {.name = vm.name, .of_port = index + 1, .up = true, .incarnation = vm.incarnation};
   }
   void plug_in() {
-    hv.pipeline_.add_port({.number = number(), .name = vm.name, .kind = datapath::PortKind::vm,
-                           .tenant = vm.tenant});
+    hv.pipeline_.add_port(
+        {.number = number(), .name = vm.name, .kind = datapath::PortKind::vm, .tenant = vm.tenant});
     running = true;
   }
 
@@ -108,8 +112,9 @@ inline void Hypervisor::VmStation::transmit(Packet* packet) {
 class Hypervisor::OwnStation final : public HypervisorStation {
  public:
   explicit OwnStation(Hypervisor& hv) : HypervisorStation(hv.node_, UINT32_MAX), hv_(hv) {}
-  void start(const NetstackConfig& config, const std::string& name) {
-    guest = std::make_unique<Guest>(name, config);
+  void start(const NetConfig& config, const IpAddress& gateway, const Mac& gateway_mac) {
+    guest = std::make_unique<Guest>(GuestConfig{.net = config});
+    guest->stack().add_static_neighbour(gateway, gateway_mac);
     guest->attach(*this);
   }
   Packet* create() override { return node_.create(); }
@@ -121,7 +126,8 @@ class Hypervisor::OwnStation final : public HypervisorStation {
   Hypervisor& hv_;
 };
 
-// --- migration ---------------------------------------------------------------------------------------
+// --- migration
+// ---------------------------------------------------------------------------------------
 
 /// The header in front of each piece of the migration stream, 32 bytes on the wire.
 struct MoveHeader {
@@ -148,7 +154,8 @@ class MoveReader {
     std::uint32_t at = 0;
     while (at < payload.size()) {
       if (memory_left_ > 0) {
-        const auto n = static_cast<std::uint32_t>(std::min<std::uint64_t>(memory_left_, payload.size() - at));
+        const auto n =
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(memory_left_, payload.size() - at));
         memory_left_ -= n;
         at += n;
         on_memory(n);
@@ -179,6 +186,7 @@ class Hypervisor::MoveSource final : public TcpEvents {
   MoveSource(Hypervisor& hv, std::uint32_t event, Place& place);
   void begin();
   const std::string& vm_name() const { return vm_; }
+  bool done() const { return done_; }
   void on_connected(TcpConnection& connection) override;
   void on_received(TcpConnection& connection, const Payload& payload) override;
   void on_closed(TcpConnection& connection, TcpEnd end) override;

@@ -51,7 +51,7 @@ class Node {
     context_ = &context;
     pool_ = pools_->of_worker[context.worker()].get();
   }
-  sim::Context& context() { return *context_; }
+  sim::Context& context() const { return *context_; }
   Time now() const { return context_->now(); }
   PacketPool& pool() { return *pool_; }
 
