@@ -1,0 +1,120 @@
+// World: a specification bound to models and ready to run. build() decides who carries each part of
+// the scenario - which LP is which node, which channel is which link direction, which LP does which
+// part of a command; run() runs it; results() reads off what happened. Observers (captures, series
+// of link load, traces) hang on the nodes as plain pointers and cannot change the run.
+//
+// LP ids: the topology's nodes in their order, then the controllers, then the director.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "analysis/results.h"
+#include "control/intent.h"
+#include "models/controller_node.h"
+#include "models/director.h"
+#include "models/node.h"
+#include "models/plan.h"
+#include "models/topology.h"
+#include "scenarios/spec.h"
+#include "sim/engine.h"
+
+namespace weft::models {
+class Hypervisor;
+class Host;
+class Guest;
+struct GuestConfig;
+}  // namespace weft::models
+
+namespace weft::scenarios {
+
+struct WorldOptions {
+  std::uint64_t seed = 1;
+  unsigned threads = 1;
+  models::CheckLevel check = models::CheckLevel::sampled;
+  std::string plant;                        ///< a planted fault (weft mutate), empty: none
+  models::PacketTracer* tracer = nullptr;   ///< asked by every node (weft explain); may be null
+  bool link_series = true;
+};
+
+/// What a rule's cookie means in the scenario.
+struct PolicyOrigin {
+  std::size_t tenant = 0;
+  std::string rule;   ///< "policy.default", "policy.web-to-app"
+  Place place;
+};
+
+class World {
+ public:
+  static Result<std::unique_ptr<World>> build(const Scenario& scenario, const WorldOptions& options);
+  ~World();
+
+  /// Runs up to `until` (or until stopped); may be called again.
+  void run(Time until) { engine_->run(until); }
+  sim::Engine& engine() { return *engine_; }
+  const Scenario& scenario() const { return scenario_; }
+
+  models::Node& node(std::size_t index) { return *nodes_[index]; }
+  std::size_t node_count() const { return nodes_.size(); }
+  models::Hypervisor* hypervisor(std::size_t index) { return hypervisors_[index]; }
+  /// The port of a node on a link.
+  models::Port& port(std::size_t node, std::size_t link);
+  std::uint16_t port_index(std::size_t node, std::size_t link) const;
+  const models::Topology& topology() const { return *topology_; }
+  /// What a cookie stands for; nullptr: not a rule of the scenario.
+  const PolicyOrigin* origin_of(std::uint64_t cookie) const;
+  /// "hv-1-1", "leaf-1.spine-2", "shop/web-1": where a drop happened.
+  std::string where_text(std::size_t node, std::uint32_t where) const;
+
+  /// Everything that can be known now, captures and files left out. Expectations are evaluated by
+  /// the caller.
+  analysis::Results results();
+  /// Conservation, one place per VM, controller at rest: an InternalFault names what is wrong.
+  void check_invariants();
+  /// Takes one sample of the links' counters; called every Results::link_interval.
+  void sample_links(Time now);
+
+ private:
+  World() = default;
+  void build_topology();
+  Result<> build_nodes(const WorldOptions& options);
+  Result<> build_links();
+  void build_intent();
+  Result<> build_control();
+  void build_plan();
+  void build_guests(std::map<EndpointRef, models::GuestConfig>& guests);
+  std::uint64_t cookie_for(std::size_t tenant, const std::string& rule, const Place& place);
+  control::Acl acl_of(std::size_t tenant, const PolicyRuleSpec& rule);
+  std::string network_name(std::size_t tenant, std::size_t network) const;
+  std::string endpoint_name(const EndpointRef& endpoint) const;
+
+  void fill_traffic(analysis::Results& out);
+  void fill_links(analysis::Results& out);
+  void fill_drops(analysis::Results& out);
+  void fill_migrations(analysis::Results& out);
+  void fill_control(analysis::Results& out);
+  void fill_places(analysis::Results& out);
+
+  Scenario scenario_;
+  WorldOptions options_;
+  std::unique_ptr<models::Pools> pools_;
+  std::shared_ptr<models::Topology> topology_;
+  std::shared_ptr<models::Plan> plan_;
+  std::vector<PolicyOrigin> origins_;     ///< cookie - 1
+  control::Transaction intent_;
+  std::vector<models::ControllerAction> actions_;
+  std::unique_ptr<sim::Engine> engine_;   ///< destroyed before the pools
+  std::vector<models::Node*> nodes_;
+  std::vector<models::Hypervisor*> hypervisors_;  ///< by node; null where there is none
+  std::vector<models::Host*> hosts_;
+  models::ControllerNode* controller_ = nullptr;
+  models::Director* director_ = nullptr;
+  sim::LpId controller_lp_{}, director_lp_{};
+  std::vector<std::array<std::vector<analysis::LinkPoint>, 2>> series_;
+  std::vector<std::array<analysis::LinkPoint, 2>> last_sample_;
+};
+
+}  // namespace weft::scenarios
