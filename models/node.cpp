@@ -68,10 +68,13 @@ void Node::transmit(std::uint16_t p, Packet* packet) {
                                     port.backlog_bytes(t)));
   port.busy_until = t + Duration{filled};
   port.counters.peak_backlog_ps = std::max(port.counters.peak_backlog_ps, filled);
+  port.interval_peak_ps = std::max(port.interval_peak_ps, filled);
   ++port.counters.tx_packets;
   port.counters.tx_bytes += std::max<std::uint32_t>(packet->size(), 60) + port.config.framing;
-  if (port.config.loss_ppb != 0 && port.loss.chance_ppb(port.config.loss_ppb)) [[unlikely]]
+  if (port.config.loss_ppb != 0 && port.loss.chance_ppb(port.config.loss_ppb)) [[unlikely]] {
+    ++port.counters.lost;
     return drop(packet, DropReason::link_loss, p);
+  }
   if (port.config.corruption_ppb != 0 && port.corruption.chance_ppb(port.config.corruption_ppb))
       [[unlikely]] {
     if (port.config.corruption_undetected) {

@@ -15,15 +15,12 @@ void Port::prepare(std::uint64_t seed) {
   marking = RandomStream(seed, "link/" + config.name + "/ecn");
 }
 
-std::uint64_t Port::backlog_bytes(Time now) const {
-  if (busy_until <= now) return 0;
-  return multiply_divide(static_cast<std::uint64_t>((busy_until - now).ps), config.rate.bps,
-                         8'000'000'000'000ULL);
+std::uint64_t Port::bytes_in(std::int64_t ps) const {
+  return multiply_divide(static_cast<std::uint64_t>(ps), config.rate.bps, 8'000'000'000'000ULL);
 }
 
-std::uint64_t Port::peak_backlog_bytes() const {
-  return multiply_divide(static_cast<std::uint64_t>(counters.peak_backlog_ps), config.rate.bps,
-                         8'000'000'000'000ULL);
+std::uint64_t Port::backlog_bytes(Time now) const {
+  return busy_until <= now ? 0 : bytes_in((busy_until - now).ps);
 }
 
 }  // namespace weft::models

@@ -64,7 +64,8 @@ struct Port {
   bool up = true;
   std::uint32_t epoch = 0;
   Time busy_until{};
-  std::int64_t ps_per_byte = 0;  ///< 0: not a whole number, use `rate`
+  std::int64_t interval_peak_ps = 0;  ///< highest backlog since the observer last reset it
+  std::int64_t ps_per_byte = 0;       ///< 0: not a whole number, use `rate`
   std::int64_t queue_ps = 0;
   std::int64_t ecn_min_ps = 0, ecn_max_ps = 0;
   RandomStream loss, corruption, marking;
@@ -80,7 +81,10 @@ struct Port {
   }
   /// Bytes that wait or are being sent at `now`.
   std::uint64_t backlog_bytes(Time now) const;
-  std::uint64_t peak_backlog_bytes() const;
+  std::uint64_t peak_backlog_bytes() const { return bytes_in(counters.peak_backlog_ps); }
+  std::uint64_t interval_peak_bytes() const { return bytes_in(interval_peak_ps); }
+  /// Bytes that take `ps` to send.
+  std::uint64_t bytes_in(std::int64_t ps) const;
 };
 
 }  // namespace weft::models

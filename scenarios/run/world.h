@@ -6,7 +6,7 @@
 // LP ids: the topology's nodes in their order, then the controllers, then the director.
 #pragma once
 
-#include <functional>
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -35,21 +35,22 @@ struct WorldOptions {
   std::uint64_t seed = 1;
   unsigned threads = 1;
   models::CheckLevel check = models::CheckLevel::sampled;
-  std::string plant;                        ///< a planted fault (weft mutate), empty: none
-  models::PacketTracer* tracer = nullptr;   ///< asked by every node (weft explain); may be null
+  std::string plant;                       ///< a planted fault (weft mutate), empty: none
+  models::PacketTracer* tracer = nullptr;  ///< asked by every node (weft explain); may be null
   bool link_series = true;
 };
 
 /// What a rule's cookie means in the scenario.
 struct PolicyOrigin {
   std::size_t tenant = 0;
-  std::string rule;   ///< "policy.default", "policy.web-to-app"
+  std::string rule;  ///< "policy.default", "policy.web-to-app"
   Place place;
 };
 
 class World {
  public:
-  static Result<std::unique_ptr<World>> build(const Scenario& scenario, const WorldOptions& options);
+  static Result<std::unique_ptr<World>> build(const Scenario& scenario,
+                                              const WorldOptions& options);
   ~World();
 
   /// Runs up to `until` (or until stopped); may be called again.
@@ -79,6 +80,8 @@ class World {
 
  private:
   World() = default;
+  /// Stands for the controller in the plan's parts until its LP exists.
+  static constexpr sim::LpId kToController{0x00fffffe};
   void build_topology();
   Result<> build_nodes(const WorldOptions& options);
   Result<> build_links();
@@ -97,16 +100,17 @@ class World {
   void fill_migrations(analysis::Results& out);
   void fill_control(analysis::Results& out);
   void fill_places(analysis::Results& out);
+  analysis::LogEntry command_entry(std::size_t event, Time at) const;
 
   Scenario scenario_;
   WorldOptions options_;
   std::unique_ptr<models::Pools> pools_;
   std::shared_ptr<models::Topology> topology_;
   std::shared_ptr<models::Plan> plan_;
-  std::vector<PolicyOrigin> origins_;     ///< cookie - 1
+  std::vector<PolicyOrigin> origins_;  ///< cookie - 1
   control::Transaction intent_;
   std::vector<models::ControllerAction> actions_;
-  std::unique_ptr<sim::Engine> engine_;   ///< destroyed before the pools
+  std::unique_ptr<sim::Engine> engine_;  ///< destroyed before the pools
   std::vector<models::Node*> nodes_;
   std::vector<models::Hypervisor*> hypervisors_;  ///< by node; null where there is none
   std::vector<models::Host*> hosts_;

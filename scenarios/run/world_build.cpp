@@ -8,6 +8,7 @@
 #include "models/host.h"
 #include "models/hypervisor.h"
 #include "models/router.h"
+#include "scenarios/addressing.h"
 #include "scenarios/run/world.h"
 
 namespace weft::scenarios {
@@ -15,17 +16,22 @@ namespace {
 
 models::NodeRole role_of(NodeKind kind) {
   switch (kind) {
-    case NodeKind::router: return models::NodeRole::router;
-    case NodeKind::bridge: return models::NodeRole::bridge;
-    case NodeKind::hub: return models::NodeRole::hub;
-    default: return models::NodeRole::host;
+    case NodeKind::router:
+      return models::NodeRole::router;
+    case NodeKind::bridge:
+      return models::NodeRole::bridge;
+    case NodeKind::hub:
+      return models::NodeRole::hub;
+    default:
+      return models::NodeRole::host;
   }
 }
 
 std::string peer_port_name(const UnderlaySpec& u, std::size_t node, std::size_t link) {
   const auto& l = u.links[link];
   const auto& self = u.nodes[node];
-  if (self.kind == NodeKind::host || self.kind == NodeKind::hypervisor) return self.name + ".uplink";
+  if (self.kind == NodeKind::host || self.kind == NodeKind::hypervisor)
+    return self.name + ".uplink";
   return self.name + "." + u.nodes[l.a == node ? l.b : l.a].name;
 }
 
@@ -66,7 +72,8 @@ void World::build_topology() {
     t.nodes[i].mac = n.mac;
   }
   for (const auto& l : u.links) {
-    models::TopologyLink link{.a = static_cast<std::uint32_t>(l.a), .b = static_cast<std::uint32_t>(l.b),
+    models::TopologyLink link{.a = static_cast<std::uint32_t>(l.a),
+                              .b = static_cast<std::uint32_t>(l.b),
                               .port_a = static_cast<std::uint16_t>(t.interfaces[l.a].size()),
                               .weight = l.weight};
     t.interfaces[l.a].push_back({.mac = u.nodes[l.a].mac});
@@ -92,10 +99,9 @@ models::Port& World::port(std::size_t node, std::size_t link) {
 Result<> World::build_nodes(const WorldOptions& options) {
   const auto& u = scenario_.underlay;
   const auto& o = scenario_.overlay;
-  const bool may_see_damage =
-      std::any_of(u.links.begin(), u.links.end(), [](const LinkSpec& l) {
-        return l.corruption.ppb > 0 && l.corruption_undetected;
-      });
+  const bool may_see_damage = std::any_of(u.links.begin(), u.links.end(), [](const LinkSpec& l) {
+    return l.corruption.ppb > 0 && l.corruption_undetected;
+  });
 
   std::map<EndpointRef, models::GuestConfig> guests;
   build_guests(guests);
@@ -110,13 +116,19 @@ Result<> World::build_nodes(const WorldOptions& options) {
       const auto& link = u.links[l];
       if (link.a != i && link.b != i) continue;
       models::Port p;
-      p.config = {.name = peer_port_name(u, i, l), .link = static_cast<std::uint32_t>(l),
-                  .rate = link.rate, .delay = link.delay, .queue_bytes = link.queue.bytes,
+      p.config = {.name = peer_port_name(u, i, l),
+                  .link = static_cast<std::uint32_t>(l),
+                  .rate = link.rate,
+                  .delay = link.delay,
+                  .queue_bytes = link.queue.bytes,
                   .ecn_min = link.ecn ? link.ecn->min.bytes : 0,
-                  .ecn_max = link.ecn ? link.ecn->max.bytes : 0, .mtu = link.mtu,
-                  .framing = link.framing, .loss_ppb = link.loss.ppb,
+                  .ecn_max = link.ecn ? link.ecn->max.bytes : 0,
+                  .mtu = link.mtu,
+                  .framing = link.framing,
+                  .loss_ppb = link.loss.ppb,
                   .corruption_ppb = link.corruption.ppb,
-                  .corruption_undetected = link.corruption_undetected, .mac = spec.mac};
+                  .corruption_undetected = link.corruption_undetected,
+                  .mac = spec.mac};
       p.prepare(options.seed);
       node.ports.push_back(std::move(p));
     }
@@ -128,8 +140,8 @@ Result<> World::build_nodes(const WorldOptions& options) {
     switch (spec.kind) {
       case NodeKind::router:
         weight = 2.0 + static_cast<double>(node.ports.size());
-        device = std::make_unique<models::Router>(
-            std::move(node), topology_, hash_string(spec.name, options.seed));
+        device = std::make_unique<models::Router>(std::move(node), topology_,
+                                                  hash_string(spec.name, options.seed));
         break;
       case NodeKind::bridge:
       case NodeKind::hub:
@@ -152,16 +164,20 @@ Result<> World::build_nodes(const WorldOptions& options) {
           const auto& l = u.links[uplink];
           gateway_mac = u.nodes[l.a == i ? l.b : l.a].mac;
         }
-        config.vtep = {.address = spec.address.value_or(IpAddress{}), .mac = spec.mac,
-                       .next_hop = gateway_mac, .underlay_mtu = mtu};
+        config.vtep = {.address = spec.address.value_or(IpAddress{}),
+                       .mac = spec.mac,
+                       .next_hop = gateway_mac,
+                       .underlay_mtu = mtu};
         config.tunnel = o.encapsulation == Encapsulation::vxlan ? datapath::TunnelKind::vxlan
                                                                 : datapath::TunnelKind::geneve;
         config.caches.exact_match = o.exact_match_cache;
         config.caches.megaflow = o.megaflow_cache;
-        config.agent = {.hypervisor = spec.name, .vtep = config.vtep.address,
+        config.agent = {.hypervisor = spec.name,
+                        .vtep = config.vtep.address,
                         .tunnel_port = models::kTunnelPort.value,
-                        .tunnel = o.encapsulation == Encapsulation::vxlan ? control::TunnelType::vxlan
-                                                                          : control::TunnelType::geneve,
+                        .tunnel = o.encapsulation == Encapsulation::vxlan
+                                      ? control::TunnelType::vxlan
+                                      : control::TunnelType::geneve,
                         .style = o.control.style == ControlStyle::central ? control::Style::central
                                                                           : control::Style::hybrid};
         config.own_stack.name = spec.name;
@@ -169,7 +185,8 @@ Result<> World::build_nodes(const WorldOptions& options) {
         config.own_stack.mtu = mtu;
         if (spec.address) config.own_stack.addresses.push_back({*spec.address, spec.prefix_length});
         if (spec.gateway) {
-          (spec.gateway->is6 ? config.own_stack.gateway6 : config.own_stack.gateway4) = *spec.gateway;
+          (spec.gateway->is6 ? config.own_stack.gateway6 : config.own_stack.gateway4) =
+              *spec.gateway;
           config.gateway = *spec.gateway;
         }
         config.gateway_mac = gateway_mac;
@@ -182,10 +199,13 @@ Result<> World::build_nodes(const WorldOptions& options) {
             const auto& vm = scenario_.tenants[t].vms[v];
             if (vm.host != i) continue;
             weight += 2.0;
-            made->place({.name = vm.name, .index = index, .tenant = static_cast<std::uint32_t>(t + 1),
+            made->place({.name = vm.name,
+                         .index = index,
+                         .tenant = static_cast<std::uint32_t>(t + 1),
                          .memory_bytes = vm.memory.bytes,
                          .dirty_bytes_per_second = vm.dirty_per_second.bytes,
-                         .guest = std::make_unique<models::Guest>(std::move(guests.at(EndpointRef{t, v})))});
+                         .guest = std::make_unique<models::Guest>(
+                             std::move(guests.at(EndpointRef{t, v})))});
           }
         if (!options.plant.empty()) made->pipeline().plant(options.plant);
         device = std::move(made);
@@ -212,7 +232,8 @@ Result<> World::build_links() {
       const std::uint32_t from = forward ? ends.a : ends.b, to = forward ? ends.b : ends.a;
       models::Port& p = nodes_[from]->ports[forward ? ends.port_a : ends.port_b];
       // Lookahead: the delay plus the serialisation of the smallest frame.
-      auto channel = engine_->connect(sim::LpId{from}, sim::LpId{to}, p.config.delay + Duration{p.wire_ps(0)});
+      auto channel =
+          engine_->connect(sim::LpId{from}, sim::LpId{to}, p.config.delay + Duration{p.wire_ps(0)});
       if (!channel.ok()) {
         Error e = channel.error();
         e.place = link.place;
@@ -231,10 +252,12 @@ std::string World::network_name(std::size_t tenant, std::size_t network) const {
 }
 
 std::string World::endpoint_name(const EndpointRef& e) const {
-  return e.tenant ? scenario_.tenants[*e.tenant].vms[e.index].name : scenario_.underlay.nodes[e.index].name;
+  return e.tenant ? scenario_.tenants[*e.tenant].vms[e.index].name
+                  : scenario_.underlay.nodes[e.index].name;
 }
 
-// --- guests ------------------------------------------------------------------------------------------
+// --- guests
+// ------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -250,11 +273,16 @@ IpAddress gateway_of(const TenantSpec& tenant, std::size_t network, bool is6) {
 
 models::AppKind app_kind(TrafficKind kind) {
   switch (kind) {
-    case TrafficKind::ping: return models::AppKind::ping;
-    case TrafficKind::udp: return models::AppKind::udp;
-    case TrafficKind::bulk: return models::AppKind::bulk;
-    case TrafficKind::rpc: return models::AppKind::rpc;
-    case TrafficKind::scan: return models::AppKind::scan;
+    case TrafficKind::ping:
+      return models::AppKind::ping;
+    case TrafficKind::udp:
+      return models::AppKind::udp;
+    case TrafficKind::bulk:
+      return models::AppKind::bulk;
+    case TrafficKind::rpc:
+      return models::AppKind::rpc;
+    case TrafficKind::scan:
+      return models::AppKind::scan;
   }
   return models::AppKind::ping;
 }
@@ -304,7 +332,8 @@ void World::build_guests(std::map<EndpointRef, models::GuestConfig>& guests) {
       c.traffic = static_cast<std::uint32_t>(i);
       c.pair = static_cast<std::uint32_t>(p);
       c.kind = app_kind(spec.kind);
-      c.name = "traffic/" + spec.name + "/" + endpoint_name(pair.from) + "/" + endpoint_name(pair.to);
+      c.name =
+          "traffic/" + spec.name + "/" + endpoint_name(pair.from) + "/" + endpoint_name(pair.to);
       c.remote = address_of(pair.to, spec.ipv6);
       c.port = spec.port;
       c.start = spec.start;

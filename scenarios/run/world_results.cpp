@@ -1,0 +1,476 @@
+// What happened, read off a world at rest into analysis::Results.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/units.h"
+#include "models/guest/guest.h"
+#include "models/host.h"
+#include "models/hypervisor.h"
+#include "scenarios/run/world.h"
+
+namespace weft::scenarios {
+
+namespace {
+
+const char* kind_text(TrafficKind kind) {
+  switch (kind) {
+    case TrafficKind::ping:
+      return "ping";
+    case TrafficKind::udp:
+      return "udp";
+    case TrafficKind::bulk:
+      return "bulk";
+    case TrafficKind::rpc:
+      return "rpc";
+    case TrafficKind::scan:
+      return "scan";
+  }
+  return "?";
+}
+
+analysis::LatencyHistogram convert(const models::LatencyHistogram& h) {
+  return h.as_analysis<analysis::LatencyHistogram>();
+}
+
+}  // namespace
+
+analysis::Results World::results() {
+  analysis::Results out;
+  out.identity.scenario = scenario_.name;
+  out.identity.description = scenario_.description;
+  out.identity.file = scenario_.file;
+  out.identity.source = scenario_.text;
+  out.identity.seed = options_.seed;
+  out.identity.threads = options_.threads;
+  out.identity.check_level = options_.check == models::CheckLevel::basic  ? "basic"
+                             : options_.check == models::CheckLevel::full ? "full"
+                                                                          : "sampled";
+  out.identity.reached = engine_->reached();
+  const auto stats = engine_->stats();
+  out.engine.events = stats.events;
+  out.engine.windows = stats.windows;
+  out.engine.lookahead = stats.lookahead;
+  out.engine.logical_processes = engine_->size();
+  for (const auto& w : stats.workers) out.engine.workers.push_back({w.events, w.logical_processes});
+  out.warnings = scenario_.warnings;
+  out.digest = engine_->digest().text();
+  for (std::uint32_t i = 0; i < engine_->size(); ++i)
+    out.chains.push_back({engine_->name(sim::LpId{i}), engine_->chain(sim::LpId{i}).text(),
+                          engine_->events_of(sim::LpId{i})});
+
+  for (const auto* n : nodes_) {
+    out.totals.created += n->ledger.created;
+    out.totals.delivered += n->ledger.delivered;
+    out.totals.consumed += n->ledger.consumed;
+    out.totals.dropped += n->ledger.dropped;
+    out.totals.packet_hops += n->hops;
+  }
+  out.totals.in_flight =
+      out.totals.created - out.totals.delivered - out.totals.consumed - out.totals.dropped;
+  for (std::size_t r = 0; r < kDropReasons; ++r) {
+    std::uint64_t count = 0;
+    for (const auto* n : nodes_) count += n->ledger.by_reason[r];
+    if (count > 0)
+      out.totals.by_reason.push_back({std::string(name_of(static_cast<DropReason>(r))), count});
+  }
+  fill_places(out);
+  fill_links(out);
+  fill_traffic(out);
+  fill_drops(out);
+  fill_migrations(out);
+  fill_control(out);
+  std::stable_sort(out.log.begin(), out.log.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.at, a.order) < std::pair(b.at, b.order);
+  });
+  return out;
+}
+
+void World::fill_places(analysis::Results& out) {
+  const auto& u = scenario_.underlay;
+  for (std::size_t i = 0; i < u.nodes.size(); ++i) {
+    const auto& n = u.nodes[i];
+    analysis::NodeInfo info{.name = n.name};
+    switch (n.kind) {
+      case NodeKind::router:
+        info.kind = n.name.starts_with("spine-")  ? "spine"
+                    : n.name.starts_with("leaf-") ? "leaf"
+                                                  : "router";
+        info.layer = !u.leaf_spine ? -1 : info.kind == "spine" ? 0 : 1;
+        break;
+      case NodeKind::bridge:
+        info.kind = "switch";
+        break;
+      case NodeKind::hub:
+        info.kind = "hub";
+        break;
+      case NodeKind::host:
+        info.kind = "host";
+        info.layer = u.leaf_spine ? 2 : -1;
+        break;
+      case NodeKind::hypervisor:
+        info.kind = "hypervisor";
+        info.layer = u.leaf_spine ? 2 : -1;
+        break;
+    }
+    if (n.address) info.address = n.address->text();
+    out.nodes.push_back(std::move(info));
+  }
+  std::map<std::string, std::size_t> now;
+  for (std::size_t i = 0; i < hypervisors_.size(); ++i)
+    if (hypervisors_[i] != nullptr)
+      for (const models::Vm* vm : std::as_const(*hypervisors_[i]).vms()) now[vm->name] = i;
+  for (const auto& t : scenario_.tenants)
+    for (const auto& vm : t.vms) {
+      analysis::VmInfo info{.name = vm.name, .tenant = t.name, .first_node = vm.host};
+      for (const auto& a : vm.addresses) info.addresses.push_back(a.text());
+      const auto found = now.find(vm.name);
+      info.last_node = found == now.end() ? vm.host : found->second;
+      out.vms.push_back(std::move(info));
+    }
+}
+
+void World::sample_links(Time) {
+  for (std::size_t l = 0; l < series_.size(); ++l) {
+    const auto& link = scenario_.underlay.links[l];
+    for (std::size_t d = 0; d < 2; ++d) {
+      models::Port& p = port(d == 0 ? link.a : link.b, l);
+      auto& last = last_sample_[l][d];
+      analysis::LinkPoint now{.packets = p.counters.tx_packets,
+                              .bytes = p.counters.tx_bytes,
+                              .drops = p.counters.drops,
+                              .peak_queue_bytes = p.peak_backlog_bytes()};
+      series_[l][d].push_back({now.packets - last.packets, now.bytes - last.bytes,
+                               now.drops - last.drops, p.interval_peak_bytes()});
+      p.interval_peak_ps = 0;
+      last = now;
+    }
+  }
+}
+
+void World::fill_links(analysis::Results& out) {
+  for (std::size_t l = 0; l < scenario_.underlay.links.size(); ++l) {
+    const auto& spec = scenario_.underlay.links[l];
+    analysis::LinkResult r{.name = spec.name,
+                           .a = spec.a,
+                           .b = spec.b,
+                           .rate_bps = spec.rate.bps,
+                           .queue_bytes = spec.queue.bytes,
+                           .directions = {},
+                           .place = spec.place};
+    for (std::size_t d = 0; d < 2; ++d) {
+      const std::size_t from = d == 0 ? spec.a : spec.b, to = d == 0 ? spec.b : spec.a;
+      const models::Port& p = port(from, l);
+      auto& dir = r.directions[d];
+      dir.from = from;
+      dir.to = to;
+      dir.packets = port(to, l).counters.rx_packets;
+      dir.bytes = p.counters.tx_bytes;
+      dir.drops = p.counters.drops + p.counters.lost;
+      dir.ecn_marks = p.counters.ecn_marks;
+      dir.peak_queue_bytes = p.peak_backlog_bytes();
+      dir.series = series_[l][d];
+    }
+    out.links.push_back(std::move(r));
+  }
+}
+
+// A traffic's record is spread over the guests of its pairs; each guest keeps one per pair it takes
+// part in, as client or as server.
+void World::fill_traffic(analysis::Results& out) {
+  std::vector<std::pair<EndpointRef, const models::Guest*>> guests;
+  for (std::size_t i = 0; i < hosts_.size(); ++i)
+    if (hosts_[i] != nullptr) guests.push_back({EndpointRef{{}, i}, &hosts_[i]->guest()});
+  std::map<std::string, EndpointRef> by_name;
+  for (std::size_t t = 0; t < scenario_.tenants.size(); ++t)
+    for (std::size_t v = 0; v < scenario_.tenants[t].vms.size(); ++v)
+      by_name[scenario_.tenants[t].vms[v].name] = EndpointRef{t, v};
+  std::map<EndpointRef, const models::Guest*> all(guests.begin(), guests.end());
+  for (auto* hv : hypervisors_)
+    if (hv != nullptr)
+      for (const models::Vm* vm : std::as_const(*hv).vms())
+        all[by_name.at(vm->name)] = vm->guest.get();
+
+  const std::size_t buckets = static_cast<std::size_t>(
+      (engine_->reached().ps + models::kTrafficBucket.ps - 1) / models::kTrafficBucket.ps);
+  out.traffic_interval = models::kTrafficBucket;
+  for (std::size_t i = 0; i < scenario_.traffic.size(); ++i) {
+    const auto& spec = scenario_.traffic[i];
+    analysis::TrafficResult r{.name = spec.name,
+                              .kind = kind_text(spec.kind),
+                              .start = spec.start,
+                              .stop = std::min(spec.stop, engine_->reached()),
+                              .place = spec.place};
+    r.series.resize(buckets);
+    for (std::uint32_t p = 0; p < spec.pairs.size(); ++p) {
+      const auto& pair = spec.pairs[p];
+      analysis::PairResult pr{.from = endpoint_name(pair.from), .to = endpoint_name(pair.to)};
+      models::TrafficStats sum;
+      for (const auto& end : {pair.from, pair.to}) {
+        const auto guest = all.find(end);
+        if (guest == all.end()) continue;  // travelling when the run ended
+        if (const auto* s = guest->second->pair_stats(static_cast<std::uint32_t>(i), p))
+          sum.merge(*s);
+        if (pair.from == pair.to) break;
+      }
+      pr.sent = sum.sent;
+      pr.delivered = sum.delivered;
+      pr.duplicates = sum.duplicates;
+      pr.reordered = sum.reordered;
+      pr.pending = sum.pending;
+      pr.bytes = sum.bytes;
+      pr.connections_opened = sum.connections_opened;
+      pr.connections_closed = sum.connections_closed;
+      pr.connections_lost = sum.connections_lost;
+      pr.completed = sum.completed;
+      pr.retransmits = sum.retransmits;
+      r.pairs.push_back(std::move(pr));
+      for (const auto& s : sum.samples) {
+        r.samples.push_back({s.at, s.latency, p});
+        r.histogram.add(s.latency);
+      }
+      r.histogram.merge(convert(sum.latency));
+      for (const auto& b : sum.series) {
+        if (b.index >= r.series.size()) continue;
+        auto& point = r.series[b.index];
+        point.sent += b.sent;
+        point.answered += b.delivered;
+        point.delivered += b.delivered;
+        point.bytes += b.bytes;
+        point.retransmits += b.retransmits;
+        point.connections_opened += b.opened;
+        point.connections_lost += b.lost;
+        point.duplicates += b.duplicates;
+      }
+    }
+    std::stable_sort(r.samples.begin(), r.samples.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.at, a.pair) < std::pair(b.at, b.pair);
+    });
+    out.traffic.push_back(std::move(r));
+  }
+}
+
+std::string World::where_text(std::size_t node, std::uint32_t where) const {
+  const auto& n = *nodes_[node];
+  if (hypervisors_[node] != nullptr && where >= 1) {
+    if (where == models::kUplinkPort.value) return n.name + ".uplink";
+    if (where == models::kLocalPort.value || where == models::kTunnelPort.value) return n.name;
+    if (where < models::kUplinkPort.value) return fmt::format("{}.vm-port-{}", n.name, where);
+    return n.name;
+  }
+  return where < n.ports.size() ? n.ports[where].config.name : n.name;
+}
+
+void World::fill_drops(analysis::Results& out) {
+  std::map<models::DropKey, std::uint64_t> counts;
+  for (const auto* n : nodes_)
+    for (const auto& [key, count] : n->ledger.by_key) counts[key] += count;
+  struct Item {
+    models::DropKey key;
+    analysis::DropGroup group;
+  };
+  std::vector<Item> items;
+  for (const auto& [key, count] : counts) {
+    analysis::DropGroup g;
+    g.traffic = key.flow == 0 ? "" : scenario_.traffic[key.flow - 1].name;
+    g.reason = std::string(name_of(key.reason));
+    if (const auto* origin = origin_of(key.cookie);
+        origin != nullptr && key.reason == DropReason::policy) {
+      g.rule = origin->rule;
+      g.tenant = scenario_.tenants[origin->tenant].name;
+      g.place = origin->place;
+    }
+    g.count = count;
+    items.push_back({key, std::move(g)});
+  }
+  std::stable_sort(items.begin(), items.end(),
+                   [](const Item& a, const Item& b) { return a.group.count > b.group.count; });
+  std::map<models::DropKey, std::uint32_t> index;
+  for (const auto& item : items) {
+    index[item.key] = static_cast<std::uint32_t>(out.drops.size());
+    out.drops.push_back(item.group);
+  }
+  std::uint64_t kept = 0;
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
+    for (const auto& r : nodes_[i]->ledger.records) {
+      out.drop_entries.push_back({.at = r.at,
+                                  .order = r.order,
+                                  .packet = r.packet,
+                                  .group = index.at({r.flow, r.reason, r.cookie}),
+                                  .where = where_text(i, r.where),
+                                  .size = r.size,
+                                  .packet_text = {}});
+      ++kept;
+    }
+  std::stable_sort(out.drop_entries.begin(), out.drop_entries.end(),
+                   [](const auto& a, const auto& b) {
+                     return std::pair(a.at, a.order) < std::pair(b.at, b.order);
+                   });
+  out.drop_entries_left_out = out.totals.dropped - kept;
+}
+
+void World::fill_migrations(analysis::Results& out) {
+  using models::Phase;
+  std::vector<models::PhaseRecord> records;
+  for (auto* hv : hypervisors_)
+    if (hv != nullptr) records.insert(records.end(), hv->records().begin(), hv->records().end());
+  std::stable_sort(records.begin(), records.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.at, a.order) < std::pair(b.at, b.order);
+  });
+  for (std::uint32_t i = 0; i < plan_->events.size(); ++i) {
+    const auto& event = plan_->events[i];
+    const auto& spec = scenario_.events[i];
+    if (!event.move) {
+      // Commands that nothing else notes: their own times.
+      std::vector<Time> times;
+      if (event.at) times.push_back(*event.at);
+      if (director_ != nullptr)
+        for (const auto& r : director_->records())
+          if (r.event == i) times.push_back(r.at);
+      for (const Time at : times)
+        if (at < engine_->reached()) out.log.push_back(command_entry(i, at));
+      continue;
+    }
+    analysis::MigrationResult m{.name = event.name,
+                                .vm = event.move->vm,
+                                .from = {},
+                                .to = scenario_.underlay.nodes[event.move->to].name,
+                                .mode = "pre-copy",
+                                .place = spec.place};
+    std::optional<Time> paused;
+    for (const auto& r : records) {
+      if (r.event != i) continue;
+      const auto phase = static_cast<Phase>(r.phase);
+      const bool round = r.phase >= static_cast<std::uint32_t>(Phase::round);
+      if (!m.phases.empty()) m.phases.back().to = r.at;
+      if (!m.rounds.empty() && m.rounds.back().to == Time::never()) {
+        m.rounds.back().to = r.at;
+        m.rounds.back().dirtied = r.dirtied;
+      }
+      m.phases.push_back({models::phase_name(r.phase), r.at, r.at});
+      if (phase == Phase::start) {
+        m.started = r.at;
+        m.state = analysis::MigrationState::running;
+        m.from = scenario_.underlay.nodes[r.node].name;
+      } else if (round || phase == Phase::stop_and_copy) {
+        m.rounds.push_back({.number = static_cast<std::uint32_t>(m.rounds.size() + 1),
+                            .stop_and_copy = !round,
+                            .from = r.at,
+                            .to = Time::never(),
+                            .bytes = r.bytes});
+        m.total_bytes += r.bytes;
+        if (!round) paused = r.at;
+      } else if (phase == Phase::resume) {
+        if (paused) m.downtime = r.at - *paused;
+      } else if (phase == Phase::done) {
+        m.state = analysis::MigrationState::done;
+        m.ended = r.at;
+        m.packets_lost = r.lost;
+      } else if (phase == Phase::failed) {
+        m.state = analysis::MigrationState::failed;
+        m.failure = r.text;
+        m.ended = r.at;
+      }
+      analysis::LogEntry entry{.at = r.at,
+                               .order = r.order,
+                               .kind = "migration",
+                               .object = event.name,
+                               .text = fmt::format("{} of {}", models::phase_name(r.phase), m.vm)};
+      if (!r.text.empty()) entry.text += ": " + r.text;
+      entry.details.push_back({"phase", models::phase_name(r.phase)});
+      if (r.bytes > 0) entry.details.push_back({"bytes", static_cast<std::int64_t>(r.bytes)});
+      out.log.push_back(std::move(entry));
+    }
+    for (auto& round : m.rounds)
+      if (round.to == Time::never()) round.to = engine_->reached();
+    if (!m.phases.empty() && m.state == analysis::MigrationState::running)
+      m.phases.back().to = engine_->reached();
+    if (m.state == analysis::MigrationState::waiting && event.at &&
+        *event.at < engine_->reached()) {
+      m.state = analysis::MigrationState::failed;
+      m.failure = "the VM was on no hypervisor when its time came: it was travelling";
+    }
+    out.migrations.push_back(std::move(m));
+  }
+}
+
+analysis::LogEntry World::command_entry(std::size_t index, Time at) const {
+  const auto& spec = scenario_.events[index];
+  const auto& u = scenario_.underlay;
+  analysis::LogEntry entry{.at = at, .order = 0, .kind = "command", .object = spec.name};
+  auto name = [&](const auto& what) {
+    return what.link ? u.links[*what.link].name : u.nodes[*what.node].name;
+  };
+  if (spec.fail) {
+    entry.text = name(*spec.fail) + " fails";
+    if (spec.fail->duration) entry.text += " for " + format_duration(*spec.fail->duration);
+  } else if (spec.heal) {
+    entry.text = name(*spec.heal) + " comes back";
+  } else if (spec.controller) {
+    entry.text = spec.controller->stop ? "the controller stops" : "the controller starts";
+    if (spec.controller->duration)
+      entry.text += " for " + format_duration(*spec.controller->duration);
+  } else if (spec.policy) {
+    entry.text = "the policy of " + scenario_.tenants[spec.policy->tenant].name + " changes";
+  }
+  return entry;
+}
+
+void World::fill_control(analysis::Results& out) {
+  if (controller_ != nullptr) {
+    const auto stats = controller_->total_stats();
+    out.control.resyncs = stats.resyncs;
+    for (const auto& [hv, link] : controller_->links()) {
+      out.control.messages += link.messages;
+      out.control.bytes += link.bytes;
+      out.control.lost += link.lost;
+    }
+    for (const auto& e : controller_->log())
+      out.log.push_back({.at = e.at,
+                         .order = e.order,
+                         .kind = "control",
+                         .object = "controller-1",
+                         .text = e.text,
+                         .details = {}});
+  }
+  for (std::size_t i = 0; i < hypervisors_.size(); ++i) {
+    if (hypervisors_[i] == nullptr) continue;
+    const auto& link = hypervisors_[i]->control_link();
+    out.control.messages += link.messages;
+    out.control.bytes += link.bytes;
+    out.control.lost += link.lost;
+    const auto& s = hypervisors_[i]->pipeline().stats();
+    out.caches.push_back({.node = scenario_.underlay.nodes[i].name,
+                          .lookups = s.packets,
+                          .exact_match_hits = s.exact_match_hits,
+                          .megaflow_hits = s.megaflow_hits,
+                          .slow_path = s.slow_path,
+                          .megaflows = s.megaflows,
+                          .masks = s.masks,
+                          .connections = s.connections,
+                          .rules = s.rules});
+  }
+}
+
+void World::check_invariants() {
+  // Conservation: what was created and has no verdict must be in flight; never the other way round.
+  std::uint64_t created = 0, ended = 0;
+  for (const auto* n : nodes_) {
+    created += n->ledger.created;
+    ended += n->ledger.delivered + n->ledger.consumed + n->ledger.dropped;
+  }
+  WEFT_CHECK(ended <= created, "conservation: by {} {} packets had ended of {} created",
+             format_time(engine_->reached()), ended, created);
+  // One place per VM.
+  std::map<std::string, std::string> places;
+  for (std::size_t i = 0; i < hypervisors_.size(); ++i) {
+    if (hypervisors_[i] == nullptr) continue;
+    for (const models::Vm* vm : std::as_const(*hypervisors_[i]).vms()) {
+      const auto [it, fresh] = places.emplace(vm->name, scenario_.underlay.nodes[i].name);
+      WEFT_CHECK(fresh, "by {} {} was on {} and on {}", format_time(engine_->reached()), vm->name,
+                 it->second, scenario_.underlay.nodes[i].name);
+    }
+  }
+}
+
+}  // namespace weft::scenarios
