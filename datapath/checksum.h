@@ -66,9 +66,9 @@ constexpr std::uint64_t pseudo_header_sum(const Ip6& src, const Ip6& dst, std::u
   return sum;
 }
 
-/// Folded sum of the frame's bytes from `offset` to its end, headers and payload; constant time in
-/// the payload if that is a stream. offset <= header_size().
-std::uint16_t sum_from(const Packet& packet, std::uint32_t offset);
+/// Folded sum of the frame's bytes [from, to), headers and payload; constant time in the payload if
+/// that is a stream. from <= header_size(), to <= size().
+std::uint16_t sum_range(const Packet& packet, std::uint32_t from, std::uint32_t to);
 
 /// Sets the IPv4 header's checksum; the header at `l3` must be whole.
 void finish_ipv4_checksum(Packet& packet, std::uint32_t l3);

@@ -58,8 +58,14 @@ struct ParsedHeaders {
   std::uint32_t payload_size() const { return l3_end - payload; }
 };
 
-/// `headers`: the bytes that are there; `frame_size` >= headers.size(): the frame's whole length.
-ParsedHeaders parse_bytes(std::span<const std::uint8_t> headers, std::uint32_t frame_size);
+/// `headers`: the bytes that are there; `frame_size`: where the frame ends, whatever is there.
+/// Ethernet begins at `base` (below 32768); all offsets are from headers.data().
+ParsedHeaders parse_bytes(std::span<const std::uint8_t> headers, std::uint32_t frame_size,
+                          std::uint32_t base = 0);
+
+/// The same from an IPv4 or IPv6 header at `l3` (told by its version nibble) on.
+ParsedHeaders parse_ip(std::span<const std::uint8_t> headers, std::uint32_t frame_size,
+                       std::uint32_t l3);
 
 inline ParsedHeaders parse_headers(const Packet& packet) {
   return parse_bytes(packet.headers(), packet.size());

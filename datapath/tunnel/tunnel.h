@@ -21,6 +21,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "base/net_types.h"
 #include "datapath/packet.h"
@@ -78,7 +79,7 @@ bool encap(Packet& packet, const OuterTemplate& outer, std::uint32_t hash);
 
 /// 49152-65535, from any hash of the inner headers.
 constexpr std::uint16_t source_port_of(std::uint32_t hash) {
-  return static_cast<std::uint16_t>(0xc000u | (hash ^ hash >> 14 ^ hash >> 28) & 0x3fff);
+  return static_cast<std::uint16_t>(0xc000u | ((hash ^ hash >> 14 ^ hash >> 28) & 0x3fff));
 }
 
 struct TunnelInfo {
@@ -112,14 +113,18 @@ struct DecapOptions {
 };
 
 /// The kind whose port this UDP datagram is sent to; none for everything else.
-TunnelKind tunnel_kind_of(const Packet& packet, const ParsedHeaders& outer);
+TunnelKind tunnel_kind_of(std::span<const std::uint8_t> headers, const ParsedHeaders& outer);
+inline TunnelKind tunnel_kind_of(const Packet& packet, const ParsedHeaders& outer) {
+  return tunnel_kind_of(packet.headers(), outer);
+}
 
 /// `outer` is what parse_headers said about `packet`.
 Decap decap(Packet& packet, const ParsedHeaders& outer, const DecapOptions& options = {});
 
 /// Where the inner frame begins in a frame that looks like VXLAN or GENEVE, without changing or
-/// verifying anything; 0 if it is no tunnel or its header is broken. For texts and checkers.
-std::uint32_t inner_frame_offset(const Packet& packet, const ParsedHeaders& outer);
+/// verifying anything; 0 if it is no tunnel, its header is broken or not within `headers`. For
+/// texts and checkers.
+std::uint32_t inner_frame_offset(std::span<const std::uint8_t> headers, const ParsedHeaders& outer);
 
 /// RFC 6040, figure 4: the ECN field that leaves a tunnel; -1: drop.
 int decap_ecn(std::uint8_t inner, std::uint8_t outer);
