@@ -13,8 +13,9 @@
 // connection that is over (time-wait, close) forgets it and is new.
 //
 // Time is injected. A connection whose time is up is treated as absent from that moment on;
-// expire() only reclaims its memory, a bounded number of slots per call, so decisions never depend
-// on when it is called.
+// expire() only reclaims its memory, a bounded number of slots per call, so what a packet is told
+// never depends on when it is called. (Limits do count what is not reclaimed yet; a full table or
+// zone reclaims some before it refuses.)
 //
 // Storage: connections lie in a flat vector with a free list; an open-addressing table of
 // (hash, index) with linear probing and backward-shift deletion finds them. The hash is the same
@@ -171,11 +172,24 @@ class ConnTrack {
     std::uint32_t hash = 0;
     std::uint32_t index = 0;  ///< connection + 1; 0: empty
   };
+  static constexpr std::uint32_t kUsed = UINT32_MAX;
   struct Entry {
     Connection connection;
     std::uint32_t hash = 0;
-    std::uint32_t next_free = 0;  ///< index + 1
-    bool used = false;
+    std::uint32_t next_free = 0;  ///< kUsed, or the next free index + 1
+    bool used() const { return next_free == kUsed; }
+  };
+  static_assert(sizeof(Connection) == 56);
+  /// How a lookup treats the state: look only; advance; advanced already for this packet.
+  enum class Mode : std::uint8_t { peek, advance, settled };
+  struct Found {
+    CtResult result;
+    std::int64_t index = -1;  ///< of a live connection
+    std::int64_t stale = -1;  ///< of one that is expired or over and must go
+    std::uint32_t hash = 0;
+    bool reply = false;
+    TcpState next = TcpState::none;  ///< state to go to
+    bool refresh = false;
   };
   struct Zone {
     std::uint16_t zone;
@@ -187,8 +201,9 @@ class ConnTrack {
   /// Index of the connection, or -1; `reply` says in which direction the tuple runs.
   std::int64_t locate(const CtTuple& tuple, std::uint16_t zone, std::uint32_t hash,
                       bool& reply) const;
-  CtResult lookup(const CtPacket& packet, std::uint16_t zone, Time now, bool advance,
-                  std::int64_t& index);
+  /// What the packet is told, and what is to be done about it. Changes nothing.
+  Found look(const CtPacket& packet, std::uint16_t zone, Time now, Mode mode) const;
+  void advance(const Found& found, Time now);
   bool make(const Connection& connection, std::uint32_t hash, Time now);
   void erase(std::uint32_t index);
   void grow();
