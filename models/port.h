@@ -51,6 +51,7 @@ struct PortCounters {
   std::uint64_t tx_packets = 0, tx_bytes = 0;  ///< accepted for transmission (wire bytes)
   std::uint64_t rx_packets = 0;
   std::uint64_t drops = 0;  ///< queue full
+  std::uint64_t lost = 0;   ///< on the wire, by loss
   std::uint64_t ecn_marks = 0;
   std::int64_t peak_backlog_ps = 0;
 };
