@@ -134,8 +134,7 @@ Error not_writable(const Piece& p, const FieldInfo& f) {
                                      : "registers, addresses, ports and tunnel fields can");
 }
 
-// --- one action
-// -----------------------------------------------------------------------------------
+// --- one action ---
 
 struct Context {
   bool in_exec = false;
@@ -447,8 +446,7 @@ Result<std::vector<Action>> parse_list(Piece all, Context context) {
   return out;
 }
 
-// --- text
-// ------------------------------------------------------------------------------------------
+// --- text ---
 
 /// A mask that is one run of ones: first bit and width.
 std::optional<FieldRange> run_of(Field field, Ip6 mask) {

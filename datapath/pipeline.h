@@ -28,7 +28,6 @@
 #include "base/time.h"
 #include "datapath/packet.h"
 #include "datapath/tunnel/tunnel.h"
-#include "datapath/tunnel/tunnel.h"
 #include "datapath/verdict.h"
 
 namespace weft::datapath {
@@ -48,12 +47,12 @@ struct PortConfig {
 
 /// This hypervisor's tunnel endpoint.
 struct VtepConfig {
-  IpAddress address{};        ///< outer source; its family is the underlay's
-  Mac mac{};                  ///< outer Ethernet source
-  Mac next_hop{};             ///< outer Ethernet destination: the leaf's port
+  IpAddress address{};                ///< outer source; its family is the underlay's
+  Mac mac{};                          ///< outer Ethernet source
+  Mac next_hop{};                     ///< outer Ethernet destination: the leaf's port
   std::uint32_t underlay_mtu = 9000;  ///< bytes of IP packet
   std::uint8_t ttl = 64;
-  bool udp_checksum = true;   ///< GENEVE; VXLAN sends zero over IPv4 as RFC 7348 advises
+  bool udp_checksum = true;  ///< GENEVE; VXLAN sends zero over IPv4 as RFC 7348 advises
 };
 
 struct CacheOptions {
@@ -81,18 +80,23 @@ struct Outputs {
   std::vector<Packet*> created;
   /// Consumed by the switch (an ARP request that it answered): verdict `consumed`.
   std::vector<Packet*> consumed;
-  void clear() { out.clear(); dropped.clear(); created.clear(); consumed.clear(); }
+  void clear() {
+    out.clear();
+    dropped.clear();
+    created.clear();
+    consumed.clear();
+  }
 };
 
 struct PipelineStats {
-  std::uint64_t packets = 0;          ///< lookups: one per pass of a packet through the tables
+  std::uint64_t packets = 0;  ///< lookups: one per pass of a packet through the tables
   std::uint64_t exact_match_hits = 0;
   std::uint64_t megaflow_hits = 0;
   std::uint64_t slow_path = 0;
-  std::uint64_t megaflows = 0;        ///< now
-  std::uint64_t masks = 0;            ///< now
-  std::uint64_t connections = 0;      ///< now
-  std::uint64_t rules = 0;            ///< now
+  std::uint64_t megaflows = 0;    ///< now
+  std::uint64_t masks = 0;        ///< now
+  std::uint64_t connections = 0;  ///< now
+  std::uint64_t rules = 0;        ///< now
   std::uint64_t revalidated = 0;
   std::uint64_t tuples_searched = 0;
 };

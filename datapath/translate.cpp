@@ -65,8 +65,7 @@ class Translator {
   }
 
  private:
-  // --- what has been looked at
-  // ---------------------------------------------------------------------
+  // --- what has been looked at ---
   void look_bits(unsigned word, std::uint64_t bits) {
     if (word < kPacketWords) out_.mask.w[word] |= bits & ~constant_.w[word];
   }
@@ -90,8 +89,7 @@ class Translator {
     look(place::nw_frag);
   }
 
-  // --- writing
-  // ---------------------------------------------------------------------------------------
+  // --- writing ---
   /// Bits of the field that are to be written, as words of the key; emitted by commit_changes().
   void write(const FieldInfo& f, Ip6 value, Ip6 mask) {
     if (f.needs != Prerequisite::none) {
@@ -152,8 +150,7 @@ class Translator {
     dirty_.w[word] = 0;
   }
 
-  // --- tables
-  // ----------------------------------------------------------------------------------------
+  // --- tables ---
   void visit(std::uint8_t table, int depth) {
     if (depth > kMaxDepth || ++resubmits_ > kMaxResubmits) {
       say(depth, fmt::format("table {}: too many resubmits, drop", table), 0);
@@ -386,8 +383,7 @@ class Translator {
     ended_ = true;
   }
 
-  // --- output
-  // ----------------------------------------------------------------------------------------
+  // --- output ---
   void output(std::uint32_t port) {
     if (port == in_port_) return suppose(DropReason::same_port, cookie_, 2);
     output_to(port, false);
@@ -399,7 +395,7 @@ class Translator {
     Step step;
     if (port->kind == PortKind::tunnel) {
       step.kind = StepKind::tunnel;
-      if (!make_outer_step(*port, back, step.number))
+      if (!add_outer(*port, back, step.number))
         return suppose(DropReason::tunnel_unknown, cookie_, 2);
     } else {
       step.kind = StepKind::output;
@@ -407,45 +403,20 @@ class Translator {
     }
     out_.steps.push_back(step);
   }
-  bool make_outer_step(const PortConfig& port, bool back, std::uint32_t& index) {
+  bool add_outer(const PortConfig& port, bool back, std::uint32_t& index) {
     const unsigned destination = back ? place::tun_src : place::tun_dst;
-    look_bits(1, ~0ULL);
+    look_bits(place::tun_id.word, ~0ULL);
     look_bits(destination, ~0ULL);
     look_bits(destination + 1, ~0ULL);
-    const VtepConfig& vtep = *view_.vtep;
-    const Ip6 to = key_.get128(destination);
-    if (to == Ip6{}) return false;
+    if (port.tunnel == TunnelKind::geneve) look(place::tun_metadata0);
     OuterStep outer;
-    outer.port = port.number.value;
-    TunnelEncap& e = outer.encap;
-    e.kind = port.tunnel;
-    e.src_mac = vtep.mac;
-    e.dst_mac = vtep.next_hop;
-    e.src = vtep.address;
-    e.dst = vtep.address.is6 ? IpAddress(to) : IpAddress(Ip4{static_cast<std::uint32_t>(to.low)});
-    e.vni = static_cast<std::uint32_t>(key_.get(place::tun_id)) & 0xffffff;
-    if (view_.faults->truncate_vni) e.vni &= 0xffff;
-    e.ttl = vtep.ttl;
-    e.inherit_dscp = false;
-    e.udp_checksum = port.tunnel == TunnelKind::vxlan ? vtep.address.is6 : vtep.udp_checksum;
-    if (port.tunnel == TunnelKind::geneve) {
-      look(place::tun_metadata0);
-      const auto option = static_cast<std::uint32_t>(key_.get(place::tun_metadata0));
-      LogicalPorts ports{static_cast<std::uint16_t>(option >> 16 & 0x7fff),
-                         static_cast<std::uint16_t>(option)};
-      if (back != view_.faults->swap_logical_ports)
-        ports = {static_cast<std::uint16_t>(ports.egress & 0x7fff), ports.ingress};
-      if (option != 0) e.ports = ports;
-    }
-    outer.overhead = overhead_of(e);
-    outer.bytes = make_outer(e);
+    if (!make_outer_step(view_, port, key_, back, outer)) return false;
     index = static_cast<std::uint32_t>(out_.outers.size());
     out_.outers.push_back(outer);
     return true;
   }
 
-  // --- the end
-  // ---------------------------------------------------------------------------------------
+  // --- the end ---
   /// Why the packet was dropped if nothing took it; a later or weightier reason wins.
   void suppose(DropReason reason, std::uint64_t cookie, int weight = 1) {
     if (weight < weight_) return;
@@ -533,6 +504,36 @@ const PortConfig* SwitchView::port(std::uint32_t number) const {
       std::lower_bound(ports->begin(), ports->end(), number,
                        [](const PortConfig& p, std::uint32_t n) { return p.number.value < n; });
   return it != ports->end() && it->number.value == number ? &*it : nullptr;
+}
+
+bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowKey& key, bool back,
+                     OuterStep& outer) {
+  const VtepConfig& vtep = *view.vtep;
+  const Ip6 to = key.get128(back ? place::tun_src : place::tun_dst);
+  if (to == Ip6{}) return false;
+  outer.port = port.number.value;
+  TunnelEncap& e = outer.encap;
+  e.kind = port.tunnel;
+  e.src_mac = vtep.mac;
+  e.dst_mac = vtep.next_hop;
+  e.src = vtep.address;
+  e.dst = vtep.address.is6 ? IpAddress(to) : IpAddress(Ip4{static_cast<std::uint32_t>(to.low)});
+  e.vni = static_cast<std::uint32_t>(key.get(place::tun_id)) & 0xffffff;
+  if (view.faults->truncate_vni) e.vni &= 0xffff;
+  e.ttl = vtep.ttl;
+  // RFC 7348 advises no checksum over IPv4; over IPv6 UDP demands one.
+  e.udp_checksum = port.tunnel == TunnelKind::vxlan ? vtep.address.is6 : vtep.udp_checksum;
+  if (port.tunnel == TunnelKind::geneve) {
+    const auto option = static_cast<std::uint32_t>(key.get(place::tun_metadata0));
+    LogicalPorts logical{static_cast<std::uint16_t>(option >> 16 & 0x7fff),
+                         static_cast<std::uint16_t>(option)};
+    if (back != view.faults->swap_logical_ports)
+      logical = {static_cast<std::uint16_t>(logical.egress & 0x7fff), logical.ingress};
+    if (option != 0) e.ports = logical;
+  }
+  outer.overhead = overhead_of(e);
+  outer.bytes = make_outer(e);
+  return true;
 }
 
 Decision translate(const SwitchView& view, RecirculationTable& recirculation, const FlowKey& key,

@@ -50,6 +50,11 @@ struct SwitchView {
   const PortConfig* port(std::uint32_t number) const;
 };
 
+/// The encapsulation that a packet with this key gets when it is output to `port`: towards tun_dst,
+/// or `back` to where it came from. False if the key says no destination.
+bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowKey& key, bool back,
+                     OuterStep& outer);
+
 /// `trace`, if given, receives a line per table, rule and action.
 Decision translate(const SwitchView& view, RecirculationTable& recirculation, const FlowKey& key,
                    std::vector<TraceLine>* trace = nullptr);

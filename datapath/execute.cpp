@@ -1,0 +1,253 @@
+// The steps of a decision, done to a packet.
+#include <algorithm>
+
+#include "base/check.h"
+#include "datapath/pipeline_impl.h"
+#include "datapath/replies.h"
+#include "datapath/rewrite.h"
+
+namespace weft::datapath {
+namespace {
+
+constexpr int kMaxRecirculations = 16;
+
+/// Bytes of the longest frame that this packet becomes when a super-segment is cut.
+std::uint32_t frame_size_on_wire(const Packet& packet, const ParsedHeaders& parsed) {
+  if (packet.segment_size == 0) return packet.size();
+  return std::min(packet.size(), std::uint32_t{parsed.payload} + packet.segment_size);
+}
+
+DropReason reason_behind(const IcmpErrorStep& e) {
+  if (e.type == (e.source.is6 ? 3 : 11)) return DropReason::ttl_expired;
+  if (e.source.is6 ? e.type == 2 : e.type == 3 && e.code == 4) return DropReason::too_big;
+  if (e.source.is6 ? e.type == 1 && e.code == 1
+                   : e.type == 3 && (e.code == 9 || e.code == 10 || e.code == 13))
+    return DropReason::policy;
+  return e.type == (e.source.is6 ? 1 : 3) ? DropReason::no_route : DropReason::rule_drop;
+}
+
+}  // namespace
+
+Packet* Pipeline::Impl::copy_of(Pass& pass, Outputs& result) {
+  WEFT_CHECK(world.pool != nullptr, "set_world() has not been called");
+  Packet* copy = world.pool->clone(*pass.packet, world.new_packet_id());
+  result.created.push_back(copy);
+  return copy;
+}
+
+bool Pipeline::Impl::execute(Pass& pass, const Decision& decision, Outputs& result) {
+  std::vector<Pass> later;  // copies that go on by themselves; rare, so it allocates only then
+  bool again = false;
+  for (const Step& step : decision.steps) {
+    switch (step.kind) {
+      case StepKind::output:
+        output(step.last ? pass.packet : copy_of(pass, result), step.number, result);
+        break;
+      case StepKind::tunnel:
+        to_tunnel(pass, step, decision.outers[step.number], result);
+        break;
+      case StepKind::set:
+        change(pass, step);
+        break;
+      case StepKind::set_key:
+        pass.key.w[step.word] = (pass.key.w[step.word] & ~step.mask) | step.value;
+        break;
+      case StepKind::set_vlan:
+      case StepKind::push_vlan:
+      case StepKind::pop_vlan:
+        change_tag(pass, step);
+        break;
+      case StepKind::track:
+        track(pass, step);
+        break;
+      case StepKind::commit:
+        if (!commit(pass, step)) {
+          drop(pass.packet, DropReason::ct_full, step.value, result);
+          return false;
+        }
+        break;
+      case StepKind::recirculate: {
+        if (pass.recirculations >= kMaxRecirculations) {
+          if (step.last) drop(pass.packet, DropReason::resubmit_limit, 0, result);
+          break;
+        }
+        Pass* target = &pass;
+        if (!step.last) {
+          later.push_back(pass);
+          target = &later.back();
+          target->packet = copy_of(pass, result);
+        } else {
+          again = true;
+        }
+        target->key.set(place::recirc_id, step.number);
+        target->key.set(place::ct_state, pass.ct_result.state);
+        target->key.set(place::ct_zone, pass.ct_zone);
+        target->key.set(place::ct_mark, pass.ct_result.mark);
+        ++target->recirculations;
+        break;
+      }
+      case StepKind::arp_reply:
+      case StepKind::nd_reply:
+      case StepKind::icmp_echo_reply:
+        reply(pass, step, result);
+        break;
+      case StepKind::icmp_error:
+        icmp_error(pass, decision.errors[step.number], result);
+        break;
+      case StepKind::drop:
+        drop(pass.packet, static_cast<DropReason>(step.number), step.value, result);
+        break;
+    }
+  }
+  for (Pass& p : later) run(p, result);  // `decision` may be gone from here on
+  return again;
+}
+
+void Pipeline::Impl::to_tunnel(Pass& pass, const Step& step, const OuterStep& outer,
+                               Outputs& result) {
+  const std::uint32_t frame = frame_size_on_wire(*pass.packet, pass.parsed);
+  if (frame + outer.overhead - 14 > vtep.underlay_mtu) [[unlikely]] {
+    answer_too_big(pass, outer, result);
+    if (step.last) drop(pass.packet, DropReason::tunnel_too_big, 0, result);
+    return;
+  }
+  if (uplink == 0) [[unlikely]] {
+    if (step.last) drop(pass.packet, DropReason::no_port, 0, result);
+    return;
+  }
+  Packet* p = step.last ? pass.packet : copy_of(pass, result);
+  if (!encap(*p, outer.bytes, hash_inner_flow(pass.key, seed))) [[unlikely]]
+    return drop(p, DropReason::tunnel_too_big, 0, result);
+  output(p, uplink, result);
+}
+
+void Pipeline::Impl::answer_too_big(Pass& pass, const OuterStep& outer, Outputs& result) {
+  if (pass.answered || pass.parsed.ip_version == 0) return;
+  const std::uint8_t* ip = pass.packet->data() + pass.parsed.l3;
+  const bool v6 = pass.parsed.ip_version == 6;
+  if (!v6 && (ip[6] & 0x40) == 0) return;  // no DF: the sender does not want to know
+  const std::uint32_t around = outer.overhead - 14 + pass.parsed.l3;
+  if (around >= vtep.underlay_mtu) return;
+  const std::uint32_t mtu = vtep.underlay_mtu - around;
+  // As Linux does for VXLAN: in the name of the destination.
+  const IpAddress source =
+      v6 ? IpAddress(pass.key.get128(place::ip_dst))
+         : IpAddress(Ip4{static_cast<std::uint32_t>(pass.key.get(place::nw_dst))});
+  if (v6 && source.bits.high >> 56 == 0xff) return;
+  Packet* answer = fresh_answer(pass);
+  if (!make_icmp_error(*pass.packet, pass.parsed, v6 ? 2 : 3, v6 ? 0 : 4, mtu, source, *answer)) {
+    world.pool->give(answer);
+    return;
+  }
+  pass.answered = true;
+  send_back(pass, answer, result);
+}
+
+void Pipeline::Impl::change(Pass& pass, const Step& step) {
+  rewrite_word(*pass.packet, pass.parsed, step.word, step.value, step.mask,
+               !faults.skip_checksum_update);
+  pass.key.w[step.word] = (pass.key.w[step.word] & ~step.mask) | step.value;
+  if (step.word >= 9) pass.ct_read = pass.tracked = false;
+}
+
+void Pipeline::Impl::change_tag(Pass& pass, const Step& step) {
+  const auto tci = static_cast<std::uint16_t>(step.value);
+  if (step.kind == StepKind::push_vlan) {
+    push_tag(*pass.packet, tci);
+  } else if (step.kind == StepKind::pop_vlan) {
+    pop_tag(*pass.packet, pass.parsed);
+  } else {
+    set_tag(*pass.packet, pass.parsed, tci);
+  }
+  pass.parsed = parse_materialising(*pass.packet);
+  std::fill(pass.key.w.begin() + 7, pass.key.w.begin() + 14, 0);
+  std::fill(pass.key.w.begin() + 16, pass.key.w.begin() + 20, 0);
+  extract(*pass.packet, pass.parsed, pass.key);
+  pass.ct_read = false;
+}
+
+void Pipeline::Impl::track(Pass& pass, const Step& step) {
+  if (!pass.ct_read) {
+    pass.ct = ct_packet(*pass.packet, pass.parsed);
+    pass.ct_read = true;
+  }
+  pass.ct_result = connections.track(pass.ct, step.zone, pass.now);
+  pass.ct_zone = step.zone;
+  pass.tracked = true;
+}
+
+bool Pipeline::Impl::commit(Pass& pass, const Step& step) {
+  if (!pass.ct_read) {
+    pass.ct = ct_packet(*pass.packet, pass.parsed);
+    pass.ct_read = true;
+  }
+  if (faults.skip_commit) return true;
+  const bool already = pass.tracked && pass.ct_zone == step.zone;
+  pass.ct_result =
+      connections.commit(pass.ct, step.zone, pass.now, static_cast<std::uint32_t>(step.mask >> 32),
+                         static_cast<std::uint32_t>(step.mask), already);
+  pass.ct_zone = step.zone;
+  pass.tracked = true;
+  return !pass.ct_result.full;
+}
+
+Packet* Pipeline::Impl::fresh_answer(const Pass& pass) {
+  WEFT_CHECK(world.pool != nullptr, "set_world() has not been called");
+  Packet* p = world.pool->take();
+  p->parent = pass.packet->id;
+  p->tenant = pass.packet->tenant;
+  p->flow = pass.packet->flow;
+  p->born = pass.now;
+  p->observed = pass.packet->observed;
+  return p;
+}
+
+void Pipeline::Impl::send_back(const Pass& pass, Packet* answer, Outputs& result) {
+  if (answer->id == 0) answer->id = world.new_packet_id();
+  result.created.push_back(answer);
+  const PortConfig* to = port(pass.in_port);
+  if (to == nullptr) return drop(answer, DropReason::no_port, 0, result);
+  if (to->kind != PortKind::tunnel) return output(answer, pass.in_port, result);
+  OuterStep outer;
+  if (!make_outer_step(view(), *to, pass.key, true, outer))
+    return drop(answer, DropReason::tunnel_unknown, 0, result);
+  const bool fits = answer->size() + outer.overhead - 14 <= vtep.underlay_mtu;
+  if (!fits || !encap(*answer, outer.bytes, hash_inner_flow(pass.key, seed)))
+    return drop(answer, DropReason::tunnel_too_big, 0, result);
+  if (uplink == 0) return drop(answer, DropReason::no_port, 0, result);
+  output(answer, uplink, result);
+}
+
+void Pipeline::Impl::icmp_error(Pass& pass, const IcmpErrorStep& error, Outputs& result) {
+  Packet* answer = fresh_answer(pass);
+  if (make_icmp_error(*pass.packet, pass.parsed, error.type, error.code, 0, error.source, *answer))
+    send_back(pass, answer, result);
+  else
+    world.pool->give(answer);  // none is due; it never had an id
+  drop(pass.packet, reason_behind(error), error.cookie, result);
+}
+
+void Pipeline::Impl::reply(Pass& pass, const Step& step, Outputs& result) {
+  const Mac mac = Mac::from_u64(step.value);
+  Packet* answer;
+  bool made = true;
+  if (step.kind == StepKind::icmp_echo_reply) {
+    WEFT_CHECK(world.pool != nullptr, "set_world() has not been called");
+    answer = world.pool->clone(*pass.packet, world.new_packet_id());
+    answer->born = pass.now;
+    turn_into_echo_reply(*answer, pass.parsed);
+  } else {
+    answer = fresh_answer(pass);
+    made = step.kind == StepKind::arp_reply
+               ? make_arp_reply(*pass.packet, pass.parsed, mac, *answer)
+               : make_nd_reply(*pass.packet, pass.parsed, mac, *answer);
+  }
+  if (!made) {
+    world.pool->give(answer);
+    return drop(pass.packet, DropReason::malformed, 0, result);
+  }
+  send_back(pass, answer, result);
+  result.consumed.push_back(pass.packet);
+}
+
+}  // namespace weft::datapath

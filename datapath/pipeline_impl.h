@@ -1,0 +1,103 @@
+// The inside of Pipeline, shared by the files that implement it: pipeline.cpp (ports, rules,
+// bursts), execute.cpp (steps of a decision), pipeline_text.cpp (dumps and traces).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "datapath/cache.h"
+#include "datapath/conntrack.h"
+#include "datapath/extract.h"
+#include "datapath/faults.h"
+#include "datapath/pipeline.h"
+#include "datapath/translate.h"
+
+namespace weft::datapath {
+
+/// "output" and "set(...)" as dump_megaflows prints them.
+std::string format_steps(const Decision& decision);
+std::string format_key(const FlowKey& key, const FlowMask& mask);
+
+/// One packet on its way through the tables, once or (after ct) several times.
+struct Pass {
+  Packet* packet = nullptr;
+  std::uint32_t in_port = 0;
+  ParsedHeaders parsed{};
+  FlowKey key{};
+  Time now{};
+  int recirculations = 0;
+  bool ct_read = false;   ///< `ct` describes the packet as it is
+  bool tracked = false;   ///< in `ct_zone`, as it is
+  bool answered = false;  ///< a packet-too-big has been sent for it
+  std::uint16_t ct_zone = 0;
+  CtPacket ct{};
+  CtResult ct_result{};
+};
+
+struct Pipeline::Impl {
+  VtepConfig vtep;
+  CacheOptions options;
+  std::uint64_t seed;
+  World world;
+  std::vector<PortConfig> ports;  // sorted by number
+  std::uint32_t uplink = 0;       // port numbers, 0: none
+  std::uint32_t local = 0;
+  std::uint32_t tunnel_ports[3] = {};  // by TunnelKind
+
+  FlowTables tables;
+  RecirculationTable recirculation;
+  MegaflowCache megaflows;
+  ExactMatchCache exact;
+  ConnTrack connections;
+  Faults faults;
+  PipelineStats stats;
+  mutable PipelineStats reported;
+  std::uint32_t check_one_in = 0;
+  Time clock{};
+  Megaflow scratch;  // the decision of a packet that is not cached
+
+  Impl(VtepConfig vtep_config, CacheOptions caches, std::uint64_t hash_seed)
+      : vtep(vtep_config),
+        options(caches),
+        seed(hash_seed),
+        megaflows(caches.megaflow_limit),
+        exact(caches.exact_match_entries),
+        connections({}, hash_seed) {}
+
+  SwitchView view() const { return {&tables, &vtep, &ports, &faults}; }
+  const PortConfig* port(std::uint32_t number) const { return view().port(number); }
+  void index_ports();
+
+  // pipeline.cpp
+  void from_uplink(Packet* packet, Time now, Outputs& result);
+  void enter(Packet* packet, std::uint32_t in_port, Time now, const Decap* decap, Outputs& result);
+  void run(Pass& pass, Outputs& result);
+  Megaflow* find(Pass& pass);
+  Megaflow* slow_path(const Pass& pass);
+  bool revalidate(Megaflow& entry, const FlowKey& key);
+  void compare_with_slow_path(const Pass& pass, const Megaflow& entry);
+
+  // execute.cpp
+  /// True if the packet is to be looked up again.
+  bool execute(Pass& pass, const Decision& decision, Outputs& result);
+  Packet* copy_of(Pass& pass, Outputs& result);
+  void output(Packet* packet, std::uint32_t port, Outputs& result) {
+    result.out.push_back({packet, PortNo{port}});
+  }
+  void drop(Packet* packet, DropReason reason, std::uint64_t cookie, Outputs& result) {
+    result.dropped.push_back({packet, reason, cookie});
+  }
+  void to_tunnel(Pass& pass, const Step& step, const OuterStep& outer, Outputs& result);
+  void answer_too_big(Pass& pass, const OuterStep& outer, Outputs& result);
+  void change(Pass& pass, const Step& step);
+  void change_tag(Pass& pass, const Step& step);
+  void track(Pass& pass, const Step& step);
+  bool commit(Pass& pass, const Step& step);
+  void icmp_error(Pass& pass, const IcmpErrorStep& error, Outputs& result);
+  void reply(Pass& pass, const Step& step, Outputs& result);
+  Packet* fresh_answer(const Pass& pass);
+  /// A frame made in answer to the packet goes back to where it came from.
+  void send_back(const Pass& pass, Packet* answer, Outputs& result);
+};
+
+}  // namespace weft::datapath
