@@ -33,16 +33,6 @@ Mac mac_at(const std::uint8_t* p) {
   return m;
 }
 
-void set_icmp6_checksum(Packet& packet, std::uint32_t ip_offset) {
-  auto& ip = wire::at<wire::Ipv6Header>(packet.data() + ip_offset);
-  const std::uint32_t l4 = ip_offset + 40;
-  store_be<std::uint16_t>(packet.data() + l4 + 2, 0);
-  const std::uint64_t sum =
-      pseudo_header_sum(ip.src, ip.dst, wire::kProtoIcmpv6, packet.size() - l4) +
-      sum_from(packet, l4);
-  store_be(packet.data() + l4 + 2, static_cast<std::uint16_t>(~fold_sum(sum)));
-}
-
 bool is_unicast4(std::uint32_t a) { return a != 0 && a >> 28 < 0xe; }
 bool is_unicast6(Ip6 a) { return a != Ip6{} && a.high >> 56 != 0xff; }
 
@@ -97,7 +87,7 @@ bool make_nd_reply(const Packet& solicitation, const ParsedHeaders& parsed, Mac 
   option.type = wire::kNdOptionTargetMac;
   option.length = 1;
   option.mac = mac;
-  set_icmp6_checksum(reply, l2);
+  finish_l4_checksum(reply, l2);
   return true;
 }
 
@@ -143,7 +133,7 @@ bool make_icmp_error(const Packet& about, const ParsedHeaders& parsed, std::uint
     h.hop_limit = kTtl;
     h.src = source.v6();
     h.dst = wire::at<wire::Ipv6Header>(about.data() + parsed.l3).src.get();
-    set_icmp6_checksum(error, l2);
+    finish_l4_checksum(error, l2);
     return true;
   }
   auto& h = wire::at<wire::Ipv4Header>(l3);
@@ -157,8 +147,7 @@ bool make_icmp_error(const Packet& about, const ParsedHeaders& parsed, std::uint
   h.checksum = 0;
   h.src = source.v4();
   h.dst = wire::at<wire::Ipv4Header>(about.data() + parsed.l3).src.get();
-  h.checksum = checksum_of({l3, 20});
-  store_be(l4 + 2, static_cast<std::uint16_t>(~sum_from(error, l2 + 20)));
+  finish_l4_checksum(error, l2);
   return true;
 }
 
