@@ -158,7 +158,6 @@ TEST_CASE("the terminal's summary fits, and shows what matters", "[outputs]") {
                              "stop-and-copy 31 ms",
                              "policy.default",
                              "exact match",
-                             "leaf-1 → spine-1",
                              "1 234 messages",
                              "✗ traffic shopping",
                              "p99 31 ms",
