@@ -21,6 +21,14 @@
 // firing order is that of the last arming; the kernel keeps at most one stale vehicle per timer, so
 // pushing a retransmission timer back on every acknowledgement costs a store, not a heap entry.
 //
+// A timer that has fired is no longer armed; its handle may be armed again or dropped. A handle is
+// meaningless to another LP. Whoever moves a timer to another LP cancels and re-arms it there. A
+// timer that is armed when the engine is destroyed is an event that was never handled (discard).
+//
+// The bodies of Context's methods are in sim/worker.h, which this header includes at its end: they
+// are inlined into handlers. The calendar is described in sim/calendar.h, how windows are run and
+// workers meet in sim/worker.h.
+//
 // Digest. Each LP has a Chain128 to which the kernel adds (time, order, kind) of every event it
 // handles; the handler adds what it finds worth adding by Context::note. The run digest combines
 // the chains in the order of LP ids.
@@ -73,11 +81,14 @@ struct WorkerStats {
 struct EngineStats {
   std::uint64_t events = 0;   ///< handled, vehicles of stale timers not counted
   std::uint64_t windows = 0;  ///< windows that held at least one event
-  Duration lookahead{};
+  Duration lookahead{};       ///< least delay between two LPs; zero if there is no such channel
+  Duration window{};          ///< width of a window, zero before the first run
+  std::uint64_t calendar_bytes = 0;  ///< memory that holds waiting events, all workers
   std::vector<WorkerStats> workers;
 };
 
-struct Worker;  // engine.cpp
+struct Worker;   // sim/worker.h
+struct LpState;  // sim/worker.h
 
 /// What a handler may do. Valid only during the call of handle().
 class Context {
@@ -114,6 +125,7 @@ class Context {
   friend struct Worker;
   friend class Engine;
   Worker* worker_ = nullptr;
+  LpState* lp_ = nullptr;
   Time now_{};
   LpId self_{};
   std::uint64_t order_ = 0;
@@ -132,7 +144,7 @@ class Engine {
   /// Declares a channel; `delay` > 0 or an Error that names both ends. A channel from an LP to
   /// itself is allowed to have any delay.
   Result<ChannelId> connect(LpId from, LpId to, Duration delay);
-  /// Before the run: an event from outside (origin: the target itself).
+  /// Before or between runs, at >= reached(): an event from outside (origin: the target itself).
   void post(LpId target, Time at, EventClass c, std::uint16_t kind, std::uint16_t aux,
             std::uint64_t data);
 
@@ -142,7 +154,9 @@ class Engine {
   /// Asks a running engine to stop at the end of its current window (Ctrl-C; any thread, and
   /// safe in a signal handler).
   void request_stop();
+  /// A stop was requested. It stays so, and run() returns at once, until clear_stop().
   bool stopped() const;
+  void clear_stop();
   /// The time up to which everything has been run.
   Time reached() const;
 
@@ -157,6 +171,10 @@ class Engine {
   LogicalProcess& process(LpId lp);
   const std::string& name(LpId lp) const;
   std::size_t size() const;
+  /// The worker that an LP belongs to; meaningful after the first run().
+  unsigned worker_of(LpId lp) const;
+  /// Index range of Context::worker(): EngineOptions::threads, at least 1.
+  unsigned threads() const;
 
  private:
   struct Impl;
@@ -164,3 +182,5 @@ class Engine {
 };
 
 }  // namespace weft::sim
+
+#include "sim/worker.h"  // IWYU pragma: keep: Context's inline bodies

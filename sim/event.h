@@ -27,7 +27,13 @@ namespace weft::sim {
 using LpId = StrongId<struct LpTag>;            ///< dense, 0..; at most 2^24
 using ChannelId = StrongId<struct ChannelTag>;  ///< dense, in the order of declaration
 
-enum class EventClass : std::uint8_t { command = 0, port_state = 1, arrival = 2, control = 3, timer = 4 };
+enum class EventClass : std::uint8_t {
+  command = 0,
+  port_state = 1,
+  arrival = 2,
+  control = 3,
+  timer = 4
+};
 
 std::string_view to_string(EventClass c);
 
@@ -53,7 +59,9 @@ struct Event {
   }
   constexpr std::uint64_t sequence() const { return order & ((1ULL << kSequenceBits) - 1); }
   template <class T>
-  T* pointer() const { return reinterpret_cast<T*>(static_cast<std::uintptr_t>(data)); }
+  T* pointer() const {
+    return reinterpret_cast<T*>(static_cast<std::uintptr_t>(data));
+  }
 };
 static_assert(sizeof(Event) == 32);
 
