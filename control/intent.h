@@ -10,8 +10,8 @@
 //
 // Rows refer to each other by name; names are unique within a table over all tenants, so writers
 // qualify them ("shop/web-1"). A transaction is applied whole or not at all: every row is checked
-// against the state that the whole transaction leads to, so the order of its changes does not
-// matter, and every violation is named, not only the first.
+// against the state that the whole transaction leads to, and every violation is named, not only the
+// first.
 //
 // What the database adds to a row by itself is the port's `key`: its number within its network
 // (1..32767, what a GENEVE option of 15 + 16 bits can carry). A key is chosen once, never changes
@@ -130,6 +130,8 @@ using Row = std::variant<Tenant, Network, Router, Port, Group, AddressSet, Acl>;
 enum class Table : std::uint8_t { tenant, network, router, port, group, address_set, acl };
 const std::string& name_of(const Row& row);
 
+/// Changes are applied in their order (a row may be removed and inserted again); references and
+/// uniqueness are checked against the state after all of them.
 struct Transaction {
   enum class Kind : std::uint8_t { insert, update, remove };
   struct Change {
@@ -161,12 +163,19 @@ class Intent {
   const std::map<std::string, Group>& groups() const { return groups_; }
   const std::map<std::string, AddressSet>& address_sets() const { return address_sets_; }
   const std::map<std::string, Acl>& acls() const { return acls_; }
+  /// Empty if there is no such port.
+  std::string tenant_of_port(const std::string& port) const;
+  /// Rows that refer to this one, by table and name.
+  const std::set<std::pair<Table, std::string>>& referrers(Table table,
+                                                           const std::string& name) const;
 
   /// All tables as bytes (versioned), and back. Bytes that are not a saved state are an error.
   Bytes save() const;
   static Result<Intent> load(const Bytes& saved);
 
  private:
+  friend class IntentEditor;
+
   std::map<std::string, Tenant> tenants_;
   std::map<std::string, Network> networks_;
   std::map<std::string, Router> routers_;
@@ -174,6 +183,13 @@ class Intent {
   std::map<std::string, Group> groups_;
   std::map<std::string, AddressSet> address_sets_;
   std::map<std::string, Acl> acls_;
+
+  /// "vni 17", "mac 02:.. on shop/web-net" -> who claims it ("network shop/web-net").
+  std::map<std::string, std::set<std::string>> claims_;
+  /// (table, name) -> who refers to it.
+  std::map<std::pair<Table, std::string>, std::set<std::pair<Table, std::string>>> referrers_;
+  std::map<std::string, std::map<std::uint32_t, std::string>> keys_;  // network -> key -> port
+  std::map<std::string, std::uint32_t> last_key_;                     // network -> given last
 };
 
 }  // namespace weft::control

@@ -126,11 +126,7 @@ bool Replica::receive(const Bytes& bytes, Time now, std::vector<RecordChange>& c
     return false;
   }
   if (from < peer_) return true;  // an earlier life of the peer
-  if (from > peer_) {
-    // Data for a life of ours that has ended tells us of the peer too, but may not be read.
-    meet_peer(from);
-    hello_due_ = to != session_;
-  }
+  if (from > peer_) meet_peer(from);
   if (to != session_) {
     hello_due_ = true;  // the peer does not know this life yet
     return true;
@@ -279,7 +275,8 @@ void Replica::send_waiting(Time now) {
       batch_open_ = true;
       batch_left_ = queue_.size();
     }
-    UnderWay message{.sequence = next_sequence_++};
+    UnderWay message;
+    message.sequence = next_sequence_++;
     Writer w(message.body);
     w.u32(message.sequence);
     w.u8(0);

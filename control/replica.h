@@ -87,7 +87,7 @@ class Replica {
  private:
   enum class Type : std::uint8_t { hello = 1, data = 2, ack = 3 };
   struct Entry {
-    std::uint8_t kind;
+    std::uint8_t kind = 0;
     std::string key, value;
   };
   struct Data {
@@ -95,7 +95,7 @@ class Replica {
     std::vector<Entry> entries;
   };
   struct UnderWay {
-    std::uint32_t sequence;
+    std::uint32_t sequence = 0;
     std::string body;
     Time sent{}, due{};
     bool repeated = false;
@@ -121,16 +121,16 @@ class Replica {
   RecordTable published_;
   std::deque<std::string> queue_;  // keys to send, oldest first; `queued_` are the same
   std::set<std::string> queued_;
-  bool full_state_due_ = true;     // the next message begins a full state
-  std::size_t batch_left_ = 0;     // keys of the present batch still in the queue
+  bool full_state_due_ = true;  // the next message begins a full state
+  std::size_t batch_left_ = 0;  // keys of the present batch still in the queue
   bool batch_open_ = false;
-  std::string cut_key_;            // a value being sent in parts
+  std::string cut_key_;  // a value being sent in parts
   RecordValue cut_value_;
   std::size_t cut_offset_ = 0;
   std::uint32_t next_sequence_ = 1;
   std::deque<UnderWay> under_way_;
   Duration timeout_;
-  Duration round_trip_{};          // smoothed; zero: not measured
+  Duration round_trip_{};  // smoothed; zero: not measured
 
   // Mirroring.
   RecordTable mirror_;

@@ -1,0 +1,157 @@
+#include "control/records.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "control/encoding.h"
+
+namespace weft::control {
+namespace {
+
+std::uint64_t hex_at(std::string_view key, std::size_t from, std::size_t digits) {
+  std::uint64_t v = 0;
+  if (key.size() >= from + digits)
+    std::from_chars(key.data() + from, key.data() + from + digits, v, 16);
+  return v;
+}
+
+template <class T>
+std::optional<T> if_finished(const Reader& r, T value) {
+  if (!r.finished()) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+std::string network_range(std::uint32_t vni) { return fmt::format("n/{:06x}/", vni); }
+std::string profile_range(std::uint64_t profile) { return fmt::format("a/{:016x}/", profile); }
+std::string port_record_key(PortPlace p) {
+  return fmt::format("n/{:06x}/port/{:04x}", p.vni, p.key);
+}
+std::string location_key(PortPlace p) { return fmt::format("n/{:06x}/at/{:04x}", p.vni, p.key); }
+std::string local_record_key(PortPlace p) { return fmt::format("q/{:06x}/{:04x}", p.vni, p.key); }
+
+std::string rule_record_key(const RuleKey& k) {
+  return fmt::format("R/{:02x}{:04x}/{}", k.table, 0xffff - k.priority, k.match);
+}
+
+std::optional<RuleKey> parse_rule_record_key(std::string_view key) {
+  if (key.size() < 9 || !key.starts_with("R/") || key[8] != '/') return std::nullopt;
+  return RuleKey{static_cast<std::uint8_t>(hex_at(key, 2, 2)),
+                 static_cast<std::uint16_t>(0xffff - hex_at(key, 4, 4)),
+                 std::string(key.substr(9))};
+}
+
+RecordScope scope_of(std::string_view key) {
+  if (key.starts_with("n/")) return RecordScope::network;
+  if (key.starts_with("q/")) return RecordScope::local_port;
+  if (key.starts_with("a/")) return RecordScope::profile;
+  return RecordScope::other;
+}
+
+std::uint32_t vni_of(std::string_view key) { return static_cast<std::uint32_t>(hex_at(key, 2, 6)); }
+std::uint64_t profile_of(std::string_view key) { return hex_at(key, 2, 16); }
+std::uint32_t port_key_of(std::string_view key) {
+  return key.size() < 4 ? 0 : static_cast<std::uint32_t>(hex_at(key, key.size() - 4, 4));
+}
+bool is_port_record(std::string_view key) {
+  return key.starts_with("n/") && key.size() == 18 && key.substr(8, 6) == "/port/";
+}
+bool is_location(std::string_view key) {
+  return key.starts_with("n/") && key.size() == 16 && key.substr(8, 4) == "/at/";
+}
+
+std::string encode(const PortRecord& record) {
+  std::string out = encode_flows(record.flows);
+  std::string head;
+  Writer w(head);
+  w.text(record.name);
+  w.mac(record.mac);
+  w.text(out);
+  return head;
+}
+
+std::optional<PortRecord> decode_port_record(std::string_view bytes) {
+  Reader r(bytes);
+  PortRecord record;
+  record.name = r.text();
+  record.mac = r.mac();
+  auto flows = decode_flows(r.text());
+  if (!r.finished() || !flows) return std::nullopt;
+  record.flows = std::move(*flows);
+  return record;
+}
+
+std::string encode(const LocationRecord& record) {
+  std::string out;
+  Writer w(out);
+  w.ip(record.vtep);
+  w.text(record.hypervisor);
+  return out;
+}
+
+std::optional<LocationRecord> decode_location(std::string_view bytes) {
+  Reader r(bytes);
+  LocationRecord record;
+  record.vtep = r.ip();
+  record.hypervisor = r.text();
+  return if_finished(r, std::move(record));
+}
+
+std::string encode(const RuleBody& body) {
+  std::string out;
+  Writer w(out);
+  w.u64(body.cookie);
+  w.text(body.actions);
+  return out;
+}
+
+std::optional<RuleBody> decode_rule_body(std::string_view bytes) {
+  Reader r(bytes);
+  RuleBody body;
+  body.cookie = r.u64();
+  body.actions = r.text();
+  return if_finished(r, std::move(body));
+}
+
+std::string encode(const Chassis& chassis) {
+  std::string out;
+  Writer w(out);
+  w.ip(chassis.vtep);
+  w.u32(chassis.tunnel_port);
+  w.u8(static_cast<std::uint8_t>(chassis.tunnel));
+  return out;
+}
+
+std::optional<Chassis> decode_chassis(std::string_view bytes) {
+  Reader r(bytes);
+  Chassis chassis;
+  chassis.vtep = r.ip();
+  chassis.tunnel_port = r.u32();
+  const std::uint8_t tunnel = r.u8();
+  if (tunnel > static_cast<std::uint8_t>(TunnelType::geneve)) r.fail();
+  chassis.tunnel = static_cast<TunnelType>(tunnel);
+  return if_finished(r, chassis);
+}
+
+std::string encode(const LocalPort& port) {
+  std::string out;
+  Writer w(out);
+  w.u32(port.of_port);
+  w.u8(port.up);
+  w.u32(port.incarnation);
+  return out;
+}
+
+std::optional<LocalPort> decode_report(std::string_view name, std::string_view bytes) {
+  Reader r(bytes);
+  LocalPort port;
+  port.name = name;
+  port.of_port = r.u32();
+  port.up = r.u8() != 0;
+  port.incarnation = r.u32();
+  return if_finished(r, std::move(port));
+}
+
+}  // namespace weft::control

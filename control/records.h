@@ -1,0 +1,88 @@
+// Records: what travels from the controller to agents (and back), by key and value.
+//
+//   n/VVVVVV/net             flows of a network (its VNI in hexadecimal)
+//   n/VVVVVV/router/NAME     flows of a router on it
+//   n/VVVVVV/port/KKKK       a port of it: name, MAC and the flows by which others reach it
+//   n/VVVVVV/at/KKKK         where that port is: VTEP and hypervisor
+//   q/VVVVVV/KKKK            flows that only the port's own hypervisor needs
+//   a/PROFILE/ACL|SOURCE     flows of one policy rule for one profile and one of its sources
+//   a/PROFILE/|default       the profile's default
+//   R/TTPPPP/MATCH           style central: a rule (priority stored inverted: high first)
+//
+//   chassis                  from an agent: VTEP, tunnel port and type
+//   port/NAME                from an agent: a local port
+//
+// What a hypervisor needs is a union of key ranges: networks (n/VVVVVV/), ports (q/...), profiles
+// (a/PROFILE/).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "control/agent.h"
+#include "control/flow.h"
+
+namespace weft::control {
+
+struct PortPlace {
+  std::uint32_t vni = 0;
+  std::uint32_t key = 0;
+  auto operator<=>(const PortPlace&) const = default;
+};
+
+std::string network_range(std::uint32_t vni);      ///< "n/VVVVVV/"
+std::string profile_range(std::uint64_t profile);  ///< "a/PROFILE/"
+std::string port_record_key(PortPlace place);
+std::string location_key(PortPlace place);
+std::string local_record_key(PortPlace place);
+std::string rule_record_key(const RuleKey& key);
+std::optional<RuleKey> parse_rule_record_key(std::string_view key);
+
+enum class RecordScope : std::uint8_t { network, local_port, profile, other };
+RecordScope scope_of(std::string_view key);
+/// n/ and q/ records.
+std::uint32_t vni_of(std::string_view key);
+/// a/ records.
+std::uint64_t profile_of(std::string_view key);
+/// port, at and q records.
+std::uint32_t port_key_of(std::string_view key);
+bool is_port_record(std::string_view key);
+bool is_location(std::string_view key);
+
+struct PortRecord {
+  std::string name;
+  Mac mac{};
+  std::vector<Flow> flows;
+};
+std::string encode(const PortRecord& record);
+std::optional<PortRecord> decode_port_record(std::string_view bytes);
+
+struct LocationRecord {
+  IpAddress vtep{};
+  std::string hypervisor;
+};
+std::string encode(const LocationRecord& record);
+std::optional<LocationRecord> decode_location(std::string_view bytes);
+
+std::string encode(const RuleBody& body);
+std::optional<RuleBody> decode_rule_body(std::string_view bytes);
+
+inline constexpr std::string_view kChassisKey = "chassis";
+inline constexpr std::string_view kReportPrefix = "port/";
+
+struct Chassis {
+  IpAddress vtep{};
+  std::uint32_t tunnel_port = 0;
+  TunnelType tunnel = TunnelType::geneve;
+  bool operator==(const Chassis&) const = default;
+};
+std::string encode(const Chassis& chassis);
+std::optional<Chassis> decode_chassis(std::string_view bytes);
+
+/// A local port as reported; `up` false: it was here and is not any more.
+std::string encode(const LocalPort& port);
+std::optional<LocalPort> decode_report(std::string_view name, std::string_view bytes);
+
+}  // namespace weft::control

@@ -1,0 +1,286 @@
+#include "control/rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/logical.h"
+
+namespace weft::control {
+namespace {
+
+std::string place_node(PortPlace at) { return fmt::format("place/{:06x}/{:04x}", at.vni, at.key); }
+std::string flood_node(std::uint32_t vni) { return fmt::format("flood/{:06x}", vni); }
+
+std::string at_port(PortPlace at) {
+  return fmt::format("metadata=0x{:x},reg15=0x{:x}", at.vni, at.key);
+}
+
+std::string load_zone(std::uint32_t of_port) {
+  return fmt::format("load:0x{:x}->NXM_NX_REG13[]", zone_of(of_port));
+}
+
+std::vector<Flow> base_flows(const Chassis& chassis) {
+  const std::string commit = "ct(commit,zone=NXM_NX_REG13[0..15]),";
+  std::vector<Flow> out;
+  const auto add = [&](Stage stage, int priority, const char* match, std::string actions) {
+    out.push_back(stage_flow(stage, priority, match, std::move(actions)));
+  };
+  const auto pass = [&](Stage stage, int priority, const char* match, Stage next) {
+    add(stage, priority, match, go_to(next));
+  };
+
+  std::string admit = "move:NXM_NX_TUN_ID[0..23]->OXM_OF_METADATA[0..23],";
+  if (chassis.tunnel == TunnelType::geneve)
+    admit +=
+        "move:NXM_NX_TUN_METADATA0[16..30]->NXM_NX_REG14[0..14],"
+        "move:NXM_NX_TUN_METADATA0[0..15]->NXM_NX_REG15[0..15],";
+  if (chassis.tunnel_port != 0)
+    add(Stage::admit, 100, fmt::format("in_port={}", chassis.tunnel_port).c_str(),
+        admit + go_to(Stage::from_tunnel));
+
+  add(Stage::port_security, 0, "", "drop(port.security)");
+
+  // ARP, ND and multicast are not tracked on the way in; ARP and ND not on the way out either.
+  for (const Stage ct : {Stage::from_port_ct, Stage::to_port_ct}) {
+    const Stage next = ct == Stage::from_port_ct ? Stage::responder : Stage::deliver;
+    for (const char* match : {"arp", "icmp6,icmp_type=135", "icmp6,icmp_type=136"})
+      pass(ct, 110, match, next);
+    pass(ct, 0, "", next);
+  }
+  pass(Stage::from_port_ct, 105, kMulticast, Stage::responder);
+
+  add(Stage::from_port_commit, 100, "ct_state=+trk+inv", "drop(ct.invalid)");
+  for (const char* match : {"ct_state=+trk+new,ip", "ct_state=+trk+new,ipv6"})
+    add(Stage::from_port_commit, 90, match, commit + go_to(Stage::responder));
+  pass(Stage::from_port_commit, 0, "", Stage::responder);
+
+  pass(Stage::responder, 0, "", Stage::route);
+  pass(Stage::route, 0, "", Stage::l2_lookup);
+  add(Stage::resolve, 0, "", "drop(route.neighbour)");
+  add(Stage::l2_lookup, 0, "", "drop(l2.unknown)");
+  add(Stage::locate, 0, "", "drop(l2.unknown)");
+  add(Stage::from_tunnel, 0, "", "drop(tunnel.unknown)");
+
+  if (chassis.tunnel_port != 0) {
+    std::string send = "move:OXM_OF_METADATA[0..23]->NXM_NX_TUN_ID[0..23],";
+    if (chassis.tunnel == TunnelType::geneve)
+      send +=
+          "move:NXM_NX_REG14[0..14]->NXM_NX_TUN_METADATA0[16..30],"
+          "move:NXM_NX_REG15[0..15]->NXM_NX_TUN_METADATA0[0..15],";
+    add(Stage::encapsulate, 0, "", fmt::format("{}output:{}", send, chassis.tunnel_port));
+  }
+
+  add(Stage::to_port_state, 100, "ct_state=+trk+inv", "drop(ct.invalid)");
+  pass(Stage::to_port_state, 90, "ct_state=+trk+est+rpl", Stage::deliver);
+  pass(Stage::to_port_state, 90, "ct_state=+trk+rel", Stage::deliver);
+  pass(Stage::to_port_state, 0, "", Stage::classify);
+  add(Stage::classify, 0, "", "drop(policy)");
+  add(Stage::policy, 0, "", "drop(policy)");
+  for (const char* match : {"ct_state=+trk+new,ip", "ct_state=+trk+new,ipv6"})
+    add(Stage::commit, 100, match, commit + go_to(Stage::deliver));
+  pass(Stage::commit, 0, "", Stage::deliver);
+  add(Stage::deliver, 0, "", "drop(vm.gone)");
+  return out;
+}
+
+}  // namespace
+
+HostRules::HostRules(Chassis chassis) : chassis_(std::move(chassis)) {
+  contribute("base", base_flows(chassis_));
+}
+
+const RuleBody* HostRules::winner(const RuleKey& key) const {
+  const auto it = rules_.find(key);
+  if (it == rules_.end()) return nullptr;
+  const Claim* best = &it->second.front();
+  for (const Claim& claim : it->second)
+    if (*claim.node < *best->node) best = &claim;
+  return &best->body;
+}
+
+void HostRules::touch(const RuleKey& key) {
+  const auto [it, fresh] = touched_.try_emplace(key);
+  if (!fresh) return;
+  if (const RuleBody* body = winner(key)) it->second = *body;
+}
+
+void HostRules::contribute(const std::string& node, std::vector<Flow> flows) {
+  const auto it = contributions_.try_emplace(node).first;
+  const std::string* name = &it->first;
+  for (const RuleKey& key : it->second) {
+    touch(key);
+    const auto rule = rules_.find(key);
+    std::erase_if(rule->second, [&](const Claim& c) { return c.node == name; });
+    if (rule->second.empty()) rules_.erase(rule);
+  }
+  it->second.clear();
+  for (Flow& flow : flows) {
+    touch(flow.key);
+    auto& claims = rules_[flow.key];
+    // Within one node the first of equal keys counts.
+    if (std::any_of(claims.begin(), claims.end(), [&](const Claim& c) { return c.node == name; }))
+      continue;
+    claims.push_back({name, std::move(flow.body)});
+    it->second.push_back(std::move(flow.key));
+  }
+  if (it->second.empty()) contributions_.erase(it);
+}
+
+void HostRules::change_place(PortPlace at, const std::function<void(Place&)>& change) {
+  Network& network = networks_[at.vni];
+  Place& place = network.places[at.key];
+  const auto remote = [&]() -> std::optional<IpAddress> {
+    if (place.of_port != 0 || place.name.empty() || !place.vtep || *place.vtep == chassis_.vtep)
+      return std::nullopt;
+    return place.vtep;
+  };
+  const auto before = remote();
+  const std::uint32_t port_before = place.of_port;
+  change(place);
+  const auto after = remote();
+  if (before != after) {
+    if (before && --network.vteps[*before] == 0) {
+      network.vteps.erase(*before);
+      dirty_floods_.insert(at.vni);
+    }
+    if (after && ++network.vteps[*after] == 1) dirty_floods_.insert(at.vni);
+  }
+  if (place.of_port != port_before) {
+    if (place.of_port != 0) network.local[at.key] = place.of_port;
+    if (place.of_port == 0) network.local.erase(at.key);
+    dirty_floods_.insert(at.vni);
+  }
+  dirty_places_.insert(at);
+}
+
+bool HostRules::set_record(const std::string& key, const RecordValue& value) {
+  if (is_location(key)) {
+    std::optional<LocationRecord> location;
+    if (value) location = decode_location(*value);
+    change_place({vni_of(key), port_key_of(key)}, [&](Place& place) {
+      place.vtep.reset();
+      if (location) place.vtep = location->vtep;
+    });
+    return !value || location.has_value();
+  }
+  if (is_port_record(key)) {
+    std::optional<PortRecord> record;
+    if (value) record = decode_port_record(*value);
+    const PortPlace at{vni_of(key), port_key_of(key)};
+    change_place(at, [&](Place& place) {
+      if (!place.name.empty() && place_of_[place.name] == at) place_of_.erase(place.name);
+      place.name = record ? record->name : "";
+      place.mac = record ? record->mac : Mac{};
+      const auto local = record ? local_.find(record->name) : local_.end();
+      place.of_port = local != local_.end() ? local->second : 0;
+      if (record) place_of_[record->name] = at;
+    });
+    contribute(key, record ? std::move(record->flows) : std::vector<Flow>{});
+    return !value || record.has_value();
+  }
+  std::optional<std::vector<Flow>> flows;
+  if (value) flows = decode_flows(*value);
+  const bool good = !value || flows.has_value();
+  contribute(key, flows ? std::move(*flows) : std::vector<Flow>{});
+  return good;
+}
+
+void HostRules::set_local(const std::string& port, std::uint32_t of_port) {
+  local_[port] = of_port;
+  if (const auto it = place_of_.find(port); it != place_of_.end())
+    change_place(it->second, [&](Place& place) { place.of_port = of_port; });
+}
+
+void HostRules::erase_local(const std::string& port) {
+  local_.erase(port);
+  if (const auto it = place_of_.find(port); it != place_of_.end())
+    change_place(it->second, [&](Place& place) { place.of_port = 0; });
+}
+
+std::string HostRules::towards(const IpAddress& vtep) const {
+  return fmt::format("set_field:{}->{},{}", vtep.text(), vtep.is6 ? "tun_ipv6_dst" : "tun_dst",
+                     go_to(Stage::encapsulate));
+}
+
+std::vector<Flow> HostRules::place_flows(PortPlace at, const Place& place) const {
+  std::vector<Flow> out;
+  const std::string here = at_port(at);
+  if (place.of_port != 0) {
+    const std::string zone = load_zone(place.of_port) + "," + go_to(Stage::to_port_ct);
+    out.push_back(stage_flow(
+        Stage::admit, 100, fmt::format("in_port={}", place.of_port),
+        fmt::format("load:0x{:x}->OXM_OF_METADATA[],load:0x{:x}->NXM_NX_REG14[],{},{}", at.vni,
+                    at.key, load_zone(place.of_port), go_to(Stage::port_security))));
+    out.push_back(stage_flow(Stage::locate, 100, here, zone));
+    if (chassis_.tunnel == TunnelType::geneve)
+      out.push_back(stage_flow(Stage::from_tunnel, 100, here, zone));
+    else
+      out.push_back(stage_flow(Stage::from_tunnel, 100,
+                               fmt::format("metadata=0x{:x},dl_dst={}", at.vni, place.mac.text()),
+                               fmt::format("load:0x{:x}->NXM_NX_REG15[],{}", at.key, zone)));
+    out.push_back(stage_flow(Stage::deliver, 100, here, fmt::format("output:{}", place.of_port)));
+  } else if (!place.name.empty() && place.vtep && *place.vtep != chassis_.vtep) {
+    out.push_back(stage_flow(Stage::locate, 100, here, towards(*place.vtep)));
+  }
+  return out;
+}
+
+std::vector<Flow> HostRules::flood_flows(std::uint32_t vni, const Network& network) const {
+  if (network.local.empty()) return {};
+  std::string remote, local;
+  for (const auto& [vtep, ports] : network.vteps) remote += towards(vtep) + ",";
+  for (const auto& [key, of_port] : network.local)
+    local += fmt::format("{}load:0x{:x}->NXM_NX_REG15[],{},{}", local.empty() ? "" : ",", key,
+                         load_zone(of_port), go_to(Stage::to_port_ct));
+  std::vector<Flow> out;
+  out.push_back(stage_flow(Stage::locate, 100, at_port({vni, kFloodKey}), remote + local));
+  if (chassis_.tunnel == TunnelType::geneve)
+    out.push_back(stage_flow(Stage::from_tunnel, 100, at_port({vni, kFloodKey}), local));
+  else
+    out.push_back(stage_flow(Stage::from_tunnel, 90,
+                             fmt::format("metadata=0x{:x},{}", vni, kMulticast), local));
+  return out;
+}
+
+std::vector<RuleChange> HostRules::update() {
+  for (const PortPlace at : dirty_places_) {
+    Network& network = networks_[at.vni];
+    const auto it = network.places.find(at.key);
+    if (it == network.places.end()) continue;
+    contribute(place_node(at), place_flows(at, it->second));
+    if (it->second.name.empty() && !it->second.vtep) network.places.erase(it);
+  }
+  dirty_places_.clear();
+  for (const std::uint32_t vni : dirty_floods_)
+    contribute(flood_node(vni), flood_flows(vni, networks_[vni]));
+  dirty_floods_.clear();
+
+  std::vector<RuleChange> changes;
+  for (const auto& [key, before] : touched_) {
+    const RuleBody* now = winner(key);
+    if (now == nullptr && before) changes.push_back({key, std::nullopt});
+    if (now != nullptr && (!before || *before != *now)) changes.push_back({key, *now});
+  }
+  touched_.clear();
+  return changes;
+}
+
+std::map<RuleKey, RuleBody> HostRules::rules() const {
+  std::map<RuleKey, RuleBody> out;
+  for (const auto& [key, claims] : rules_) out.emplace(key, *winner(key));
+  return out;
+}
+
+void sort_for_installation(std::vector<RuleChange>& changes) {
+  const auto removed = std::stable_partition(
+      changes.begin(), changes.end(), [](const RuleChange& c) { return c.body.has_value(); });
+  std::stable_sort(changes.begin(), removed, [](const RuleChange& a, const RuleChange& b) {
+    return a.key.table > b.key.table;
+  });
+  std::stable_sort(removed, changes.end(), [](const RuleChange& a, const RuleChange& b) {
+    return a.key.table < b.key.table;
+  });
+}
+
+}  // namespace weft::control
