@@ -1,0 +1,104 @@
+// A switch on the bench: ports 1-4 of VMs (tenants 1, 1, 2, 2), 10 VXLAN, 11 GENEVE, 20 uplink, 30
+// the host's own stack; packets in, a line of text out.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "datapath/pipeline.h"
+#include "tests/catch.h"
+#include "tests/unit/datapath/frames.h"
+
+namespace weft::test {
+
+inline datapath::VtepConfig lab_vtep(std::uint32_t last_byte = 1) {
+  datapath::VtepConfig v;
+  v.address = Ip4{0xac100000 + last_byte};  // 172.16.0.X
+  v.mac = Mac::from_u64(0x0a0000000000 + last_byte);
+  v.next_hop = Mac::from_u64(0x0a00000000ff);
+  return v;
+}
+
+class Lab {
+ public:
+  explicit Lab(datapath::CacheOptions caches = {}, datapath::VtepConfig vtep = lab_vtep())
+      : pool(arena), pipeline(vtep, caches, 7) {
+    using datapath::PortKind;
+    using datapath::TunnelKind;
+    pipeline.set_world({[this] { return ++next_id; }, &pool});
+    for (std::uint32_t n = 1; n <= 4; ++n)
+      pipeline.add_port({datapath::PortNo{n}, "vm-" + std::to_string(n), PortKind::vm,
+                         TunnelKind::none, 1 + (n - 1) / 2});
+    pipeline.add_port({datapath::PortNo{10}, "vxlan", PortKind::tunnel, TunnelKind::vxlan, 0});
+    pipeline.add_port({datapath::PortNo{11}, "geneve", PortKind::tunnel, TunnelKind::geneve, 0});
+    pipeline.add_port({datapath::PortNo{20}, "uplink", PortKind::uplink, TunnelKind::none, 0});
+    pipeline.add_port({datapath::PortNo{30}, "local", PortKind::local, TunnelKind::none, 0});
+  }
+  ~Lab() { release(); }
+
+  void rules(std::string_view lines) {
+    while (!lines.empty()) {
+      const auto end = std::min(lines.find('\n'), lines.size());
+      std::string_view line = lines.substr(0, end);
+      lines.remove_prefix(std::min(end + 1, lines.size()));
+      while (!line.empty() && line.front() == ' ') line.remove_prefix(1);
+      if (line.empty()) continue;
+      const auto r = pipeline.add_flow(line);
+      INFO(line << "\n" << (r ? std::string() : r.error().text()));
+      REQUIRE(r.ok());
+    }
+  }
+  Packet* packet() {
+    Packet* p = pool.take();
+    p->id = ++next_id;
+    return p;
+  }
+  Packet* packet(const FlowSpec& f) {
+    Packet* p = packet();
+    build(*p, f);
+    return p;
+  }
+  Packet* packet(const Bytes& bytes) {
+    Packet* p = packet();
+    set_frame(*p, bytes);
+    return p;
+  }
+  /// Runs one packet; the result stays in `outputs` until the next one.
+  std::string send(Packet* p, std::uint32_t port) {
+    release();
+    pipeline.process(std::span<Packet* const>(&p, 1), datapath::PortNo{port}, now, outputs);
+    std::string text;
+    const auto item = [&text](const std::string& t) { text += (text.empty() ? "" : " ") + t; };
+    for (const auto& o : outputs.out) item(std::to_string(o.port.value));
+    for (const auto& d : outputs.dropped) item("drop(" + std::string(name_of(d.reason)) + ")");
+    if (!outputs.consumed.empty()) item("consumed");
+    // Conservation: what went in and what was made came out, once.
+    const std::size_t out = outputs.out.size() + outputs.dropped.size() + outputs.consumed.size();
+    REQUIRE(out == 1 + outputs.created.size());
+    return text;
+  }
+  std::string send(const FlowSpec& f, std::uint32_t port) { return send(packet(f), port); }
+  /// Takes the n-th output packet out of the result: the caller gives it back or sends it on.
+  Packet* take_output(std::size_t n = 0) {
+    Packet* p = outputs.out.at(n).packet;
+    outputs.out.erase(outputs.out.begin() + static_cast<std::ptrdiff_t>(n));
+    return p;
+  }
+  Bytes output_bytes(std::size_t n = 0) const { return frame_of(*outputs.out.at(n).packet); }
+  void release() {
+    for (const auto& o : outputs.out) pool.give(o.packet);
+    for (const auto& d : outputs.dropped) pool.give(d.packet);
+    for (Packet* c : outputs.consumed) pool.give(c);
+    outputs.clear();
+  }
+
+  PacketArena arena;
+  PacketPool pool;
+  PacketId next_id = 0;
+  datapath::Pipeline pipeline;
+  datapath::Outputs outputs;
+  Time now{};
+};
+
+}  // namespace weft::test
