@@ -30,6 +30,7 @@ enum class StepKind : std::uint8_t {
   pop_vlan,
   track,        ///< ct: zone; then ct_state, ct_zone and ct_mark of the key are known
   commit,       ///< ct: zone, value and mask of the mark
+  aside,        ///< number: how many of the next steps work on a copy that nobody else sees
   recirculate,  ///< number: recirculation id
   arp_reply,    ///< value: MAC
   nd_reply,     ///< value: MAC

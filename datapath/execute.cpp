@@ -38,7 +38,8 @@ Packet* Pipeline::Impl::copy_of(Pass& pass, Outputs& result) {
 bool Pipeline::Impl::execute(Pass& pass, const Decision& decision, Outputs& result) {
   std::vector<Pass> later;  // copies that go on by themselves; rare, so it allocates only then
   bool again = false;
-  for (const Step& step : decision.steps) {
+  for (std::size_t i = 0; i < decision.steps.size(); ++i) {
+    const Step& step = decision.steps[i];
     switch (step.kind) {
       case StepKind::output:
         output(step.last ? pass.packet : copy_of(pass, result), step.number, result);
@@ -65,6 +66,10 @@ bool Pipeline::Impl::execute(Pass& pass, const Decision& decision, Outputs& resu
           drop(pass.packet, DropReason::ct_full, step.value, result);
           return false;
         }
+        break;
+      case StepKind::aside:
+        execute_aside(pass, {&decision.steps[i + 1], step.number});
+        i += step.number;
         break;
       case StepKind::recirculate: {
         if (pass.recirculations >= kMaxRecirculations) {
@@ -101,6 +106,21 @@ bool Pipeline::Impl::execute(Pass& pass, const Decision& decision, Outputs& resu
   }
   for (Pass& p : later) run(p, result);  // `decision` may be gone from here on
   return again;
+}
+
+void Pipeline::Impl::execute_aside(const Pass& pass, std::span<const Step> steps) {
+  WEFT_CHECK(world.pool != nullptr, "set_world() has not been called");
+  Pass copy = pass;
+  copy.packet = world.pool->clone(*pass.packet, pass.packet->id);
+  for (const Step& step : steps) {
+    if (step.kind == StepKind::set) change(copy, step);
+    if (step.kind == StepKind::track) track(copy, step);
+    if (step.kind == StepKind::commit) commit(copy, step);
+    if (step.kind == StepKind::set_vlan || step.kind == StepKind::push_vlan ||
+        step.kind == StepKind::pop_vlan)
+      change_tag(copy, step);
+  }
+  world.pool->give(copy.packet);  // it was never anybody's packet
 }
 
 void Pipeline::Impl::to_tunnel(Pass& pass, const Step& step, const OuterStep& outer,
@@ -147,7 +167,9 @@ void Pipeline::Impl::change(Pass& pass, const Step& step) {
   rewrite_word(*pass.packet, pass.parsed, step.word, step.value, step.mask,
                !faults.skip_checksum_update);
   pass.key.w[step.word] = (pass.key.w[step.word] & ~step.mask) | step.value;
-  if (step.word >= 9) pass.ct_read = pass.tracked = false;
+  const bool tuple =
+      (step.word >= 10 && step.word <= 13) || (step.word == 9 && step.mask >> 32 != 0);
+  if (tuple) pass.ct_read = pass.tracked = false;
 }
 
 void Pipeline::Impl::change_tag(Pass& pass, const Step& step) {

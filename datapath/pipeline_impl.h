@@ -80,6 +80,8 @@ struct Pipeline::Impl {
   // execute.cpp
   /// True if the packet is to be looked up again.
   bool execute(Pass& pass, const Decision& decision, Outputs& result);
+  /// Steps behind the packet's last use: only what they do to connections can be seen.
+  void execute_aside(const Pass& pass, std::span<const Step> steps);
   Packet* copy_of(Pass& pass, Outputs& result);
   void output(Packet* packet, std::uint32_t port, Outputs& result) {
     result.out.push_back({packet, PortNo{port}});

@@ -59,6 +59,8 @@ std::string format_step(const Step& s, const Decision& d) {
       if ((s.mask & 0xffffffff) == 0) return fmt::format("ct(commit,zone={})", s.zone);
       return fmt::format("ct(commit,zone={},mark={:#x}/{:#x})", s.zone, s.mask >> 32,
                          s.mask & 0xffffffff);
+    case StepKind::aside:
+      return fmt::format("aside({})", s.number);
     case StepKind::recirculate:
       return fmt::format("recirc({:#x})", s.number);
     case StepKind::arp_reply:

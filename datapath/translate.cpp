@@ -303,7 +303,8 @@ class Translator {
     visit(table, depth + 1);
     key_.w[0] = saved;
     constant_.w[0] = saved_constant;
-    dirty_.w[0] = saved_dirty;
+    // A ct() in there may have told the packet's key the other port: say the old one again.
+    dirty_.w[0] = saved_dirty | 0xffffffff;
   }
   std::uint8_t table_now() const {
     return out_.rules.empty() ? std::uint8_t{0} : out_.rules.back()->rule.table;
@@ -450,18 +451,19 @@ class Translator {
       steps.push_back(drop);
       if (trace_ != nullptr) say(0, fmt::format("drop: {}", name_of(reason_)), reason_cookie_);
     } else {
-      // Connections that are tracked behind the last taker are tracked before it instead: that
-      // does not change the packet. (A rewrite behind the last taker ends what can be seen.)
+      // The last taker comes last. What is tracked behind it is tracked before it instead, and what
+      // is rewritten between the two is rewritten in a copy.
       std::size_t last = steps.size() - 1;
       while (!takes_packet(steps[last].kind)) --last;
       steps[last].last = true;
-      std::size_t end = last + 1;
-      while (end < steps.size() &&
-             (steps[end].kind == StepKind::commit || steps[end].kind == StepKind::track))
-        ++end;
-      steps.resize(end);
-      std::rotate(steps.begin() + static_cast<std::ptrdiff_t>(last),
-                  steps.begin() + static_cast<std::ptrdiff_t>(last) + 1, steps.end());
+      const auto at = steps.begin() + static_cast<std::ptrdiff_t>(last);
+      std::rotate(at, at + 1, steps.end());
+      if (last + 1 < steps.size()) {
+        Step aside;
+        aside.kind = StepKind::aside;
+        aside.number = static_cast<std::uint32_t>(steps.size() - 1 - last);
+        steps.insert(at, aside);
+      }
     }
     for (unsigned i = kPacketWords; i < kKeyWords; ++i) out_.mask.w[i] = 0;
     if (view_.faults->widen_mask) out_.mask.w[9] &= 0xffffffffULL;

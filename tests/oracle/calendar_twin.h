@@ -1,6 +1,6 @@
 // The slow, obvious twin of sim/: every event in one std::set ordered by its key, timers erased and
-// inserted on the spot, one thread, no windows. It shares no code with the kernel (not even the key)
-// and knows only the contract of sim/engine.h.
+// inserted on the spot, one thread, no windows. It shares no code with the kernel (not even the
+// key) and knows only the contract of sim/engine.h.
 #pragma once
 
 #include <cstdint>
