@@ -2,8 +2,10 @@
 // and Catch2 both report) when a promise is broken; memory errors are the sanitizers' matter.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/check.h"
 #include "datapath/checksum.h"

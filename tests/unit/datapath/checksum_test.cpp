@@ -55,9 +55,8 @@ TEST_CASE("incremental update equals a new computation, in the corners too") {
 }
 
 TEST_CASE("finished frames verify, and no flipped bit escapes") {
-  PacketArena arena;
-  PacketPool pool(arena);
-  Packet* p = pool.take();
+  const test::OnePacket one;
+  Packet* p = one.p;
   test::Lcg random{3};
   for (int i = 0; i < 400; ++i) {
     test::FlowSpec flow;
@@ -92,13 +91,11 @@ TEST_CASE("finished frames verify, and no flipped bit escapes") {
     p->data()[l3 + 8] ^= 1;  // TTL
     REQUIRE(verify_checksums(*p) == ChecksumFault::ipv4_header);
   }
-  pool.give(p);
 }
 
 TEST_CASE("a UDP checksum that comes out as zero is sent as ones") {
-  PacketArena arena;
-  PacketPool pool(arena);
-  Packet* p = pool.take();
+  const test::OnePacket one;
+  Packet* p = one.p;
   test::FlowSpec flow;
   flow.protocol = wire::kProtoUdp;
   unsigned seen = 0;
@@ -110,13 +107,11 @@ TEST_CASE("a UDP checksum that comes out as zero is sent as ones") {
     seen += checksum == 0xffff;
   }
   REQUIRE(seen >= 1);
-  pool.give(p);
 }
 
 TEST_CASE("no checksum over IPv4 is fine, over IPv6 it is not") {
-  PacketArena arena;
-  PacketPool pool(arena);
-  Packet* p = pool.take();
+  const test::OnePacket one;
+  Packet* p = one.p;
   for (bool is6 : {false, true}) {
     test::FlowSpec flow;
     flow.is6 = is6;
@@ -125,13 +120,11 @@ TEST_CASE("no checksum over IPv4 is fine, over IPv6 it is not") {
     wire::store_be<std::uint16_t>(p->data() + p->header_size() - 2, 0);
     REQUIRE((verify_checksums(*p) == ChecksumFault::ok) == !is6);
   }
-  pool.give(p);
 }
 
 TEST_CASE("a damaged inner frame is found when asked for") {
-  PacketArena arena;
-  PacketPool pool(arena);
-  Packet* p = pool.take();
+  const test::OnePacket one;
+  Packet* p = one.p;
   datapath::TunnelEncap e;
   e.src = Ip4{1};
   e.dst = Ip4{2};
@@ -146,13 +139,11 @@ TEST_CASE("a damaged inner frame is found when asked for") {
     REQUIRE(verify_checksums(*p, false) == ChecksumFault::ok);
     REQUIRE(verify_checksums(*p, true) == ChecksumFault::inner);
   }
-  pool.give(p);
 }
 
 TEST_CASE("the sum of any range of a frame") {
-  PacketArena arena;
-  PacketPool pool(arena);
-  Packet* p = pool.take();
+  const test::OnePacket one;
+  Packet* p = one.p;
   test::Lcg random{9};
   for (int i = 0; i < 3000; ++i) {
     const auto headers = static_cast<std::uint32_t>(random.below(60));
@@ -164,7 +155,6 @@ TEST_CASE("the sum of any range of a frame") {
     const auto to = static_cast<std::uint32_t>(from + random.below(frame.size() - from + 1));
     REQUIRE(sum_range(*p, from, to) == test::slow_sum(frame, from, to));
   }
-  pool.give(p);
 }
 
 }  // namespace

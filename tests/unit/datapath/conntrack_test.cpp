@@ -143,9 +143,8 @@ TEST_CASE("uncommitted stays new, zones are apart, marks stick") {
 }
 
 TEST_CASE("packets become tuples") {
-  PacketArena arena;
-  PacketPool pool(arena);
-  Packet* p = pool.take();
+  const test::OnePacket one;
+  Packet* p = one.p;
   ConnTrack ct;
   test::FlowSpec flow;
   for (bool is6 : {false, true}) {
@@ -179,13 +178,11 @@ TEST_CASE("packets become tuples") {
   test::build(*p, flow);
   wire::at<wire::Ipv4Header>(p->data() + 14).flags_fragment = 5;
   REQUIRE(ct_packet(*p, parse_headers(*p)).kind == CtPacket::Kind::invalid);
-  pool.give(p);
 }
 
 TEST_CASE("an ICMP error is related to the connection that it quotes") {
-  PacketArena arena;
-  PacketPool pool(arena);
-  Packet* p = pool.take();
+  const test::OnePacket one;
+  Packet* p = one.p;
   for (bool is6 : {false, true}) {
     ConnTrack ct;
     test::FlowSpec flow;
@@ -230,7 +227,6 @@ TEST_CASE("an ICMP error is related to the connection that it quotes") {
     p->payload = Payload::copy_of(quoted);
     REQUIRE(ct_packet(*p, parse_headers(*p)).kind == CtPacket::Kind::invalid);
   }
-  pool.give(p);
 }
 
 CtPacket random_packet(test::Lcg& random) {

@@ -8,11 +8,7 @@
 namespace weft::datapath {
 namespace {
 
-struct World {
-  PacketArena arena;
-  PacketPool pool{arena};
-  Packet* p = pool.take();
-  ~World() { pool.give(p); }
+struct World : test::OnePacket {
   std::string text(const test::FlowSpec& flow) {
     test::build(*p, flow);
     return describe_frame(*p);

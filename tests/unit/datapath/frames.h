@@ -2,6 +2,7 @@
 // code with datapath/checksum.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,14 @@ inline Bytes frame_of(const Packet& packet) {
   packet.copy_frame(out);
   return out;
 }
+
+/// A packet for as long as a test lasts.
+struct OnePacket {
+  PacketArena arena;
+  PacketPool pool{arena};
+  Packet* p = pool.take();
+  ~OnePacket() { pool.give(p); }
+};
 
 /// Sets packet to these bytes, all in the header area, or all but the first `headers` as payload.
 inline void set_frame(Packet& packet, const Bytes& bytes, std::size_t headers = SIZE_MAX) {

@@ -181,9 +181,8 @@ TEST_CASE("headers in the payload are asked for, then moved") {
 }
 
 TEST_CASE("every field of a TCP frame") {
-  PacketArena arena;
-  PacketPool pool(arena);
-  Packet* p = pool.take();
+  const test::OnePacket one;
+  Packet* p = one.p;
   test::FlowSpec flow;
   flow.vlan = true;
   flow.tos = 0xb9;
@@ -205,7 +204,6 @@ TEST_CASE("every field of a TCP frame") {
     REQUIRE(ip.l4 == h.l4);
     REQUIRE(ip.l3_end == h.l3_end);
   }
-  pool.give(p);
 }
 
 TEST_CASE("random bytes: offsets stay inside and nothing is read outside") {
@@ -237,22 +235,19 @@ TEST_CASE("random bytes: offsets stay inside and nothing is read outside") {
 }
 
 TEST_CASE("trim_frame cuts payload, then headers") {
-  PacketArena arena;
-  PacketPool pool(arena);
-  Packet* p = pool.take();
+  const test::OnePacket one;
+  Packet* p = one.p;
   const Bytes bytes(100, 7);
   for (std::uint32_t n : {100u, 99u, 61u, 60u, 59u, 1u, 0u}) {
     test::set_frame(*p, bytes, 60);
     trim_frame(*p, n);
     REQUIRE(test::frame_of(*p) == Bytes(n, 7));
   }
-  pool.give(p);
 }
 
 TEST_CASE("the flow hash sees the flow and nothing else") {
-  PacketArena arena;
-  PacketPool pool(arena);
-  Packet* p = pool.take();
+  const test::OnePacket one;
+  Packet* p = one.p;
   for (bool is6 : {false, true}) {
     test::FlowSpec flow;
     flow.is6 = is6;
@@ -279,7 +274,6 @@ TEST_CASE("the flow hash sees the flow and nothing else") {
     ++flow.dst_port;  // the sequence number
     REQUIRE(hash() == icmp);
   }
-  pool.give(p);
 }
 
 }  // namespace

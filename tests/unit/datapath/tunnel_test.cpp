@@ -62,12 +62,7 @@ const Golden kGolden[] = {
      "0000655812345600"},
 };
 
-struct World {
-  PacketArena arena;
-  PacketPool pool{arena};
-  Packet* p = pool.take();
-  ~World() { pool.give(p); }
-};
+using World = test::OnePacket;
 
 TEST_CASE("golden bytes of both tunnels over both families") {
   World w;
