@@ -472,7 +472,7 @@ class Judge {
     // connection that is refused is lost without a frame of its own.
     const bool frames = t.kind == "ping" || t.kind == "udp" || t.kind == "scan";
     if (by_it == 0 || (frames && by_it < lost)) {
-      return fail(fmt::format("{} of {} lost", dropped, format_count(lost)));
+      return fail(fmt::format("{}, but {} were lost", dropped, format_count(lost)));
     }
     seen_.push_back(dropped);
   }

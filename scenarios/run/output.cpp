@@ -223,7 +223,7 @@ Result<> RunFolder::finish(analysis::Results& results) {
       const std::string at = std::exchange(partial_, {});
       return Error{fmt::format("'{}' was changed by somebody else during the run", path_),
                    {},
-                   fmt::format("this run's files are whole in '{}'", at)};
+                   fmt::format("the files of this run are whole in '{}'", at)};
     }
     fs::rename(target, old, e);
   }
@@ -232,7 +232,7 @@ Result<> RunFolder::finish(analysis::Results& results) {
     const std::string at = std::exchange(partial_, {});
     return Error{fmt::format("cannot rename the run's folder to '{}': {}", path_, e.message()),
                  {},
-                 fmt::format("this run's files are whole in '{}'", at)};
+                 fmt::format("the files of this run are whole in '{}'", at)};
   }
   partial_.clear();
   fs::remove_all(old, e);
