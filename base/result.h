@@ -39,9 +39,11 @@ class [[nodiscard]] Result {
   explicit operator bool() const { return ok(); }
   T& value() & { WEFT_CHECK(ok(), "{}", std::get<1>(state_).text()); return std::get<0>(state_); }
   const T& value() const& { WEFT_CHECK(ok(), "{}", std::get<1>(state_).text()); return std::get<0>(state_); }
-  T&& value() && { WEFT_CHECK(ok(), "{}", std::get<1>(state_).text()); return std::get<0>(std::move(state_)); }
+  /// Of a temporary, by value: `for (auto& x : *parse(text))` is safe.
+  T value() && { WEFT_CHECK(ok(), "{}", std::get<1>(state_).text()); return std::get<0>(std::move(state_)); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
+  T operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
   const Error& error() const { WEFT_CHECK(!ok()); return std::get<1>(state_); }
