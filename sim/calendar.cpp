@@ -63,7 +63,11 @@ Event* Calendar::place(const Event& event) {
   if (!levels_[level].cursors) levels_[level].cursors = std::make_unique<Event*[]>(kSlots);
   Event* at = take_place(level, window >> (kDigitBits * level) & (kSlots - 1));
   *at = event;
-  if (event.target & kVehicle) event.pointer<TimerSlot>()->where = at;
+  // A vehicle that was superseded within its window may be put back when the run's end cuts that
+  // window; the timer's own vehicle is elsewhere then.
+  if (event.target & kVehicle)
+    if (auto* timer = event.pointer<TimerSlot>(); timer->vehicle_order == event.order)
+      timer->where = at;
   return at;
 }
 

@@ -57,7 +57,7 @@ void Engine::Impl::start() {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> edges;
   for (const Channel& ch : channels)
     if (ch.from != ch.to()) edges.emplace_back(ch.from, ch.to());
-  const std::vector<unsigned> part = partition(weights, edges, worker_count);
+  const std::vector<unsigned> part = assign_workers(weights, edges, worker_count);
   for (LpState& lp : states) {
     lp.process = processes[lp.id].get();
     lp.worker = part[lp.id];

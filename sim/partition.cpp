@@ -27,9 +27,9 @@ struct Adjacency {
 
 }  // namespace
 
-std::vector<unsigned> partition(std::span<const double> weights,
-                                std::span<const std::pair<std::uint32_t, std::uint32_t>> edges,
-                                unsigned workers) {
+std::vector<unsigned> assign_workers(std::span<const double> weights,
+                                     std::span<const std::pair<std::uint32_t, std::uint32_t>> edges,
+                                     unsigned workers) {
   const auto count = static_cast<std::uint32_t>(weights.size());
   std::vector<unsigned> part(count, 0);
   if (workers <= 1) return part;

@@ -14,8 +14,8 @@ namespace weft::sim {
 
 /// The worker of each LP. `weights` >= 0, one per LP; `edges` are pairs of LPs that exchange
 /// messages, in any direction and order, repeated if they have several channels; workers >= 1.
-std::vector<unsigned> partition(std::span<const double> weights,
-                                std::span<const std::pair<std::uint32_t, std::uint32_t>> edges,
-                                unsigned workers);
+std::vector<unsigned> assign_workers(std::span<const double> weights,
+                                     std::span<const std::pair<std::uint32_t, std::uint32_t>> edges,
+                                     unsigned workers);
 
 }  // namespace weft::sim

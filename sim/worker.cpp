@@ -319,6 +319,14 @@ void Worker::run_groups(const Calendar::Bucket& bucket) {
       const std::uint32_t begin = first;
       first = counts[lp];
       counts[lp] = 0;
+      // Fetch what the LPs after this one will touch first: their state, object and packet.
+      if (group + 1 < groups) __builtin_prefetch(&states[touched[group + 1]], 1);
+      if (group < groups) {
+        const char* next = reinterpret_cast<const char*>(states[touched[group]].process);
+        __builtin_prefetch(next);
+        __builtin_prefetch(next + 64);
+        __builtin_prefetch(active_[first].pointer<const char>());
+      }
       run_slice(states[lp], &active_[begin], first - begin);
     }
   } catch (...) {
