@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,8 +17,15 @@
 #include "analysis/results.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "scenarios/spec.h"
+
+namespace weft::models {
+class PacketTracer;
+}
 
 namespace weft::scenarios {
+
+class World;
 
 enum class CheckLevel : std::uint8_t { basic, sampled, full };
 enum class Progress : std::uint8_t { none, lines, terminal };
@@ -37,6 +45,12 @@ struct RunOptions {
   std::string version;                 ///< recorded in the results
   /// Set from a signal handler: the run stops at the next boundary and ends in good order.
   const std::atomic<bool>* stop = nullptr;
+
+  // For weft's own tools:
+  std::string plant;                       ///< a planted fault of the datapath (weft mutate)
+  models::PacketTracer* tracer = nullptr;  ///< asked by every node (weft explain)
+  /// Called between windows with the world at rest (weft swarm's oracle).
+  std::function<void(World&, Time)> observe;
 };
 
 struct RunOutcome {
@@ -49,5 +63,8 @@ struct RunOutcome {
 };
 
 RunOutcome run_scenario(const std::string& file, const RunOptions& options);
+/// The same for a scenario that is loaded already, or was made by a program. `load_ns`: wall time
+/// that loading took, for the set-up figure.
+RunOutcome run_loaded(Scenario scenario, const RunOptions& options, std::uint64_t load_ns = 0);
 
 }  // namespace weft::scenarios

@@ -207,7 +207,8 @@ Result<> World::build_nodes(const WorldOptions& options) {
                          .guest = std::make_unique<models::Guest>(
                              std::move(guests.at(EndpointRef{t, v})))});
           }
-        if (!options.plant.empty()) made->pipeline().plant(options.plant);
+        if (!options.plant.empty())
+          if (auto r = made->pipeline().plant(options.plant); !r.ok()) return r;
         device = std::move(made);
         break;
       }

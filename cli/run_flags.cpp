@@ -1,0 +1,50 @@
+#include "cli/run_flags.h"
+
+#include <CLI/CLI.hpp>
+
+#include "base/units.h"
+#include "cli/commands.h"
+
+namespace weft::cli {
+
+void add_run_flags(CLI::App& app, RunFlags& flags) {
+  app.add_option("--seed", flags.seed, "Seed instead of the scenario's");
+  app.add_option("--out", flags.out, "Folder for the outputs (default: runs/NAME-SEED)");
+  app.add_flag("--force", flags.force, "Replace an earlier run's folder given by --out");
+  app.add_option("--threads", flags.threads,
+                 "Worker threads; the results are the same for any number")
+      ->check(CLI::Range(1u, 256u));
+  app.add_option("--set", flags.set,
+                 "Change a value of the scenario: path.to.key=value (repeatable)")
+      ->allow_extra_args(false);
+  app.add_option("--until", flags.until, "Stop at this simulated time, e.g. 500ms");
+  app.add_option("--capture", flags.captures, "Capture a point: POINT or POINT=FILTER (repeatable)")
+      ->allow_extra_args(false);
+  app.add_flag("--no-capture", flags.no_captures, "Leave out the scenario's captures");
+  app.add_option("--check", flags.check, "How much to check while running: basic, sampled, full")
+      ->check(CLI::IsMember({"basic", "sampled", "full"}));
+}
+
+Result<scenarios::RunOptions> to_options(const RunFlags& flags) {
+  scenarios::RunOptions o;
+  o.seed = flags.seed;
+  o.out = flags.out;
+  o.force = flags.force;
+  o.threads = flags.threads;
+  o.set = flags.set;
+  o.captures = flags.captures;
+  o.no_captures = flags.no_captures;
+  o.check = flags.check == "basic"  ? scenarios::CheckLevel::basic
+            : flags.check == "full" ? scenarios::CheckLevel::full
+                                    : scenarios::CheckLevel::sampled;
+  o.version = version();
+  if (!flags.until.empty()) {
+    auto until = parse_duration(flags.until);
+    if (!until.ok()) return Error{"--until: " + until.error().message, {}, until.error().remedy};
+    if (until->ps <= 0) return Error{"--until must be above zero", {}, "for example --until 500ms"};
+    o.until = *until;
+  }
+  return o;
+}
+
+}  // namespace weft::cli
