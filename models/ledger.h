@@ -32,6 +32,7 @@ struct DropRecord {
   std::uint64_t cookie = 0;  ///< rule, 0: none
   std::uint32_t where = 0;   ///< port index within the LP
   std::uint32_t size = 0;    ///< bytes of the frame
+  std::string frame{};       ///< one line, as tcpdump would print it
 };
 
 struct DropKey {
@@ -51,11 +52,12 @@ struct Ledger {
   std::vector<DropRecord> records;
   std::size_t record_limit = 20'000;
 
-  void drop(const DropRecord& record) {
+  bool wants_record() const { return records.size() < record_limit; }
+  void drop(DropRecord record) {
     ++dropped;
     ++by_reason[static_cast<std::size_t>(record.reason)];
     ++by_key[{record.flow, record.reason, record.cookie}];
-    if (records.size() < record_limit) records.push_back(record);
+    if (wants_record()) records.push_back(std::move(record));
   }
 };
 

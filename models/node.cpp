@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/units.h"
+#include "datapath/frame_text.h"
 #include "models/hop.h"
 
 namespace weft::models {
@@ -112,7 +113,8 @@ void Node::drop(Packet* packet, DropReason reason, std::uint32_t where, std::uin
                .reason = reason,
                .cookie = cookie,
                .where = where,
-               .size = packet->size()});
+               .size = packet->size(),
+               .frame = ledger.wants_record() ? datapath::describe_frame(*packet) : std::string()});
   pool_->give(packet);
 }
 

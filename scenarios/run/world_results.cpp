@@ -299,7 +299,7 @@ void World::fill_drops(analysis::Results& out) {
                                   .group = index.at({r.flow, r.reason, r.cookie}),
                                   .where = where_text(i, r.where),
                                   .size = r.size,
-                                  .packet_text = {}});
+                                  .packet_text = r.frame});
       ++kept;
     }
   std::stable_sort(out.drop_entries.begin(), out.drop_entries.end(),
