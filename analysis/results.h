@@ -29,6 +29,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/latency_histogram.h"
 #include "base/result.h"
 #include "base/time.h"
 
@@ -138,21 +139,6 @@ struct Sample {
   Time at{};
   Duration latency{};
   std::uint32_t pair = 0;
-};
-
-/// Log-linear histogram of picoseconds: exact below 32, then 32 buckets per power of two (error
-/// below 3.2 %). For traffic whose samples are too many to keep.
-struct LatencyHistogram {
-  static constexpr int kSubBits = 5;
-  std::vector<std::uint64_t> buckets;  ///< grown as needed
-  std::uint64_t count = 0;
-  std::int64_t min_ps = 0, max_ps = 0;
-  unsigned __int128 sum_ps = 0;
-
-  static std::size_t bucket_of(std::int64_t ps);
-  static std::int64_t lower_bound_of(std::size_t bucket);
-  void add(Duration latency);
-  void merge(const LatencyHistogram& other);
 };
 
 /// One bucket of Results::traffic_interval. `answered` books what was delivered in the bucket in

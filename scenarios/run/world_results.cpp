@@ -29,8 +29,14 @@ const char* kind_text(TrafficKind kind) {
   return "?";
 }
 
-analysis::LatencyHistogram convert(const models::LatencyHistogram& h) {
-  return h.as_analysis<analysis::LatencyHistogram>();
+/// Units that were sent so shortly before the end that their fate is open.
+std::uint64_t pending_of(const models::TrafficStats& stats, Time reached) {
+  constexpr Duration kOpen = milliseconds(200);
+  std::uint64_t open = 0;
+  for (const auto& b : stats.series)
+    if (Time{} + models::kTrafficBucket * b.index + kOpen > reached && b.sent > b.delivered)
+      open += b.sent - b.delivered;
+  return open;
 }
 
 }  // namespace
@@ -217,7 +223,7 @@ void World::fill_traffic(analysis::Results& out) {
       pr.delivered = sum.delivered;
       pr.duplicates = sum.duplicates;
       pr.reordered = sum.reordered;
-      pr.pending = sum.pending;
+      pr.pending = pending_of(sum, engine_->reached());
       pr.bytes = sum.bytes;
       pr.connections_opened = sum.connections_opened;
       pr.connections_closed = sum.connections_closed;
@@ -229,7 +235,7 @@ void World::fill_traffic(analysis::Results& out) {
         r.samples.push_back({s.at, s.latency, p});
         r.histogram.add(s.latency);
       }
-      r.histogram.merge(convert(sum.latency));
+      r.histogram.merge(sum.latency);
       for (const auto& b : sum.series) {
         if (b.index >= r.series.size()) continue;
         auto& point = r.series[b.index];
