@@ -94,6 +94,8 @@ class EchoReceiver {
   ~EchoReceiver() = default;
 };
 
+struct NetstackImpl;  // netstack_impl.h
+
 /// Counters of the stack itself; per-traffic figures are in traffic_stats.h.
 struct NetstackStats {
   std::uint64_t frames_in = 0, frames_out = 0;
@@ -161,9 +163,7 @@ class Netstack {
   std::size_t connections() const;
 
  private:
-  friend class TcpConnection;
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<NetstackImpl> impl_;
 };
 
 }  // namespace weft::models

@@ -56,6 +56,7 @@ struct TcpConfig {
   std::uint32_t receive_buffer = 4u << 20;  ///< bytes; the window scale follows from it
   bool delayed_ack = true;
   Duration delayed_ack_time = milliseconds(40);
+  std::uint32_t quick_acks = 16;  ///< segments at the beginning that are acknowledged at once
   Duration min_rto = milliseconds(200);
   Duration initial_rto = seconds(1);
   Duration max_rto = seconds(120);

@@ -12,6 +12,8 @@
 
 namespace weft::models {
 
+struct NetstackImpl;
+
 /// What a connection has done; all numbers since its beginning.
 struct TcpCounters {
   std::uint64_t segments_out = 0, segments_in = 0;
@@ -57,8 +59,7 @@ class TcpConnection {
   std::uint64_t application_tag = 0;  ///< the application's own
 
  private:
-  friend class Netstack;
-  friend struct TcpEngine;
+  friend struct NetstackImpl;
 
   struct SendItem {
     std::uint64_t start;  // position of its first byte
@@ -71,13 +72,14 @@ class TcpConnection {
   };
 
   // identity
+  NetstackImpl* stack_ = nullptr;
   IpAddress local_{}, remote_{};
   std::uint16_t local_port_ = 0, remote_port_ = 0;
   TcpState state_ = TcpState::closed;
   bool passive_ = false;
   bool busy_ = false;         // inside input(), a timer or output(): callbacks only queue
   bool dead_ = false;         // to be freed when not busy
-  bool told_closed_ = false;  // on_closed has been called
+  bool fin_told_ = false;  // on_peer_closed has been called
   std::uint32_t index_ = 0;   // within the stack's table
   std::uint32_t flow_ = 0;
   std::uint32_t tenant_ = 0;
@@ -101,7 +103,7 @@ class TcpConnection {
   std::uint64_t cwnd_ = 0, ssthresh_ = UINT64_MAX, acked_bytes_ = 0;
   std::uint64_t recover_ = 0;
   std::uint32_t dup_acks_ = 0;
-  bool in_recovery_ = false;
+  bool in_recovery_ = false, first_partial_ = false;
   bool ecn_ok_ = false, ecn_echo_ = false, ecn_cwr_ = false;
   std::uint64_t ecn_until_ = 0;
   bool limited_ = false;  // the last output() stopped at cwnd
@@ -143,8 +145,8 @@ class TcpConnection {
   std::uint32_t neighbour_epoch_ = 0;  // of the Ethernet header in template_
   std::uint8_t l4_ = 0;                // offset of the TCP header
   std::uint8_t template_[14 + 40 + 20];
-  std::uint64_t pseudo_sum_ = 0;
-  std::uint64_t ports_sum_ = 0;
+  std::uint64_t tcp_sum_ = 0;           // of the pseudo header's addresses and protocol, the ports
+  std::uint64_t ip_sum_ = 0;            // of the IPv4 header without length, identification, tos
 };
 
 }  // namespace weft::models
