@@ -34,7 +34,7 @@ void NetstackImpl::send_echo(const IpAddress& to, std::uint16_t id, std::uint16_
   if (src.is_zero()) return drop(p, DropReason::no_route);
   if (l3_size > path_mtu(to)) return drop(p, DropReason::too_big);
   h.checksum = to.is6 ? l4_checksum(*p, src, to, protocol)
-                      : static_cast<std::uint16_t>(~sum_from(*p, 34));
+                      : static_cast<std::uint16_t>(~sum_range(*p, 34, p->size()));
   send_ip(p, to);
 }
 
@@ -59,7 +59,7 @@ void NetstackImpl::reply_echo(Packet* p, const IpView& ip) {
   h.word_high = request.word_high;
   h.word_low = request.word_low;
   h.checksum = ip.src.is6 ? l4_checksum(*reply, ip.dst, ip.src, protocol)
-                          : static_cast<std::uint16_t>(~sum_from(*reply, 34));
+                          : static_cast<std::uint16_t>(~sum_range(*reply, 34, reply->size()));
   send_ip(reply, ip.src);
   station().deliver(p);
 }
@@ -89,7 +89,7 @@ void NetstackImpl::receive_icmp(Packet* p, const IpView& ip) {
   } else if (six && type == wire::kIcmpv6TimeExceeded) {
     notice.kind = Kind::ttl_exceeded;
   } else if (!six && type == wire::kIcmpUnreachable) {
-    notice.kind = h.code == wire::kIcmpPortUnreachable        ? Kind::port_unreachable
+    notice.kind = h.code == wire::kIcmpPortUnreachable       ? Kind::port_unreachable
                   : h.code == wire::kIcmpFragmentationNeeded ? Kind::too_big
                                                              : Kind::unreachable;
     notice.mtu = h.word_low;
@@ -175,7 +175,7 @@ void NetstackImpl::send_port_unreachable(const Packet& about, const IpView& ip) 
   h.code = six ? 4 : wire::kIcmpPortUnreachable;
   std::memcpy(l4 + 8, about.data() + 14, head);
   h.checksum = six ? l4_checksum(*p, ip.dst, ip.src, protocol)
-                   : static_cast<std::uint16_t>(~sum_from(*p, 34));
+                   : static_cast<std::uint16_t>(~sum_range(*p, 34, p->size()));
   send_ip(p, ip.src);
 }
 

@@ -202,8 +202,7 @@ void NetstackImpl::receive_nd(Packet* p, const IpView& ip, std::uint8_t type) {
   if (type == wire::kNdNeighbourSolicitation) {
     const Mac* source = wire::find_nd_mac(options, wire::kNdOptionSourceMac);
     if (!owns(target)) return drop(p, DropReason::guest_unwanted);
-    const Mac from =
-        source != nullptr ? *source : wire::at<wire::EthernetHeader>(p->data()).src;
+    const Mac from = source != nullptr ? *source : wire::at<wire::EthernetHeader>(p->data()).src;
     if (ip.src.is_zero()) {  // duplicate address detection: tell everybody
       send_advertisement(target, kAllNodes, multicast_mac(kAllNodes), false);
     } else {
@@ -216,9 +215,9 @@ void NetstackImpl::receive_nd(Packet* p, const IpView& ip, std::uint8_t type) {
     const bool override_it = (nd.flags & wire::NdNeighbour::kOverride) != 0;
     if (n != nullptr && mac == nullptr && n->state != Neighbour::State::incomplete)
       mac = &n->mac;  // confirms what is known
-    const bool allowed = n != nullptr && mac != nullptr &&
-                         (override_it || n->state == Neighbour::State::incomplete ||
-                          n->mac == *mac);
+    const bool allowed =
+        n != nullptr && mac != nullptr &&
+        (override_it || n->state == Neighbour::State::incomplete || n->mac == *mac);
     if (allowed) learn(target, Mac(*mac), false);
   }
   station().consume(p);

@@ -19,11 +19,10 @@ bool is_link_local(const IpAddress& a) { return a.is6 && a.bits.high >> 54 == 0x
 
 Ip6 link_local_of(Mac mac) {
   const auto& b = mac.bytes;
-  const std::uint64_t low = static_cast<std::uint64_t>(b[0] ^ 2) << 56 |
-                            static_cast<std::uint64_t>(b[1]) << 48 |
-                            static_cast<std::uint64_t>(b[2]) << 40 | 0xfffe000000ULL |
-                            static_cast<std::uint64_t>(b[3]) << 16 |
-                            static_cast<std::uint64_t>(b[4]) << 8 | b[5];
+  const std::uint64_t low =
+      static_cast<std::uint64_t>(b[0] ^ 2) << 56 | static_cast<std::uint64_t>(b[1]) << 48 |
+      static_cast<std::uint64_t>(b[2]) << 40 | 0xfffe000000ULL |
+      static_cast<std::uint64_t>(b[3]) << 16 | static_cast<std::uint64_t>(b[4]) << 8 | b[5];
   return {0xfe80ULL << 48, low};
 }
 
@@ -132,14 +131,13 @@ std::uint8_t* NetstackImpl::begin_ip(Packet* p, const IpAddress& src, const IpAd
   return frame + 14 + l3_header;
 }
 
-std::uint16_t NetstackImpl::l4_checksum(const Packet& p, const IpAddress& src,
-                                        const IpAddress& dst, std::uint8_t protocol) const {
+std::uint16_t NetstackImpl::l4_checksum(const Packet& p, const IpAddress& src, const IpAddress& dst,
+                                        std::uint8_t protocol) const {
   const std::uint32_t l4 = src.is6 ? 54 : 34;
   const std::uint32_t size = p.size() - l4;
-  const std::uint64_t pseudo = src.is6
-                                   ? pseudo_header_sum(src.v6(), dst.v6(), protocol, size)
-                                   : pseudo_header_sum(src.v4(), dst.v4(), protocol, size);
-  return static_cast<std::uint16_t>(~fold_sum(pseudo + sum_from(p, l4)));
+  const std::uint64_t pseudo = src.is6 ? pseudo_header_sum(src.v6(), dst.v6(), protocol, size)
+                                       : pseudo_header_sum(src.v4(), dst.v4(), protocol, size);
+  return static_cast<std::uint16_t>(~fold_sum(pseudo + sum_range(p, l4, p.size())));
 }
 
 void NetstackImpl::send_ip(Packet* p, const IpAddress& destination) {
@@ -242,7 +240,7 @@ void NetstackImpl::receive(Packet* p) {
   const bool no_checksum = ip.protocol == wire::kProtoUdp && !ip.src.is6 &&
                            wire::at<wire::UdpHeader>(p->data() + ip.l4).checksum == 0;
   if (!no_checksum) {
-    std::uint64_t sum = sum_from(*p, ip.l4);
+    std::uint64_t sum = sum_range(*p, ip.l4, p->size());
     if (ip.src.is6)
       sum += pseudo_header_sum(ip.src.v6(), ip.dst.v6(), ip.protocol, ip.l4_size);
     else if (ip.protocol != wire::kProtoIcmp)

@@ -18,9 +18,9 @@ namespace weft::models {
 /// What the IP layer has found out about a received packet.
 struct IpView {
   IpAddress src{}, dst{};
-  std::uint32_t l3 = 14;       ///< offset of the IP header
-  std::uint32_t l4 = 0;        ///< offset of what follows it
-  std::uint32_t l4_size = 0;   ///< bytes from there to the end
+  std::uint32_t l3 = 14;      ///< offset of the IP header
+  std::uint32_t l4 = 0;       ///< offset of what follows it
+  std::uint32_t l4_size = 0;  ///< bytes from there to the end
   std::uint8_t protocol = 0;
   std::uint8_t tos = 0;
   std::uint8_t ttl = 0;
@@ -216,6 +216,8 @@ struct NetstackImpl final : TimerTarget {
   /// The payload from `position`, up to `limit` bytes of one slice.
   Payload slice_at(TcpConnection& c, std::uint64_t position, std::uint32_t limit);
   void trim_items(TcpConnection& c);
+  void count_retransmit(TcpConnection& c);
+  void count_sent(TcpConnection& c);
   std::uint32_t advertise(TcpConnection& c);
   void arm(TcpConnection& c);
   void connection_due(TcpConnection& c);

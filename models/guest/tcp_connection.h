@@ -13,6 +13,7 @@
 namespace weft::models {
 
 struct NetstackImpl;
+struct TrafficStats;
 
 /// What a connection has done; all numbers since its beginning.
 struct TcpCounters {
@@ -39,6 +40,9 @@ class TcpConnection {
   /// Upper bound of the rate at which payload is sent, {0}: none.
   void limit_rate(BitRate payload_rate);
   void set_events(TcpEvents* events) { events_ = events; }
+
+  /// Counts segments and retransmissions into `record` too, those so far included.
+  void count_into(TrafficStats* record);
 
   TcpState state() const { return state_; }
   const IpAddress& local() const { return local_; }
@@ -77,14 +81,15 @@ class TcpConnection {
   std::uint16_t local_port_ = 0, remote_port_ = 0;
   TcpState state_ = TcpState::closed;
   bool passive_ = false;
-  bool busy_ = false;         // inside input(), a timer or output(): callbacks only queue
-  bool dead_ = false;         // to be freed when not busy
-  bool fin_told_ = false;  // on_peer_closed has been called
-  std::uint32_t index_ = 0;   // within the stack's table
+  bool busy_ = false;        // inside input(), a timer or output(): callbacks only queue
+  bool dead_ = false;        // to be freed when not busy
+  bool fin_told_ = false;    // on_peer_closed has been called
+  std::uint32_t index_ = 0;  // within the stack's table
   std::uint32_t flow_ = 0;
   std::uint32_t tenant_ = 0;
   TcpEvents* events_ = nullptr;
   TcpCounters counters_{};
+  TrafficStats* record_ = nullptr;
 
   // sending; positions: 0 = SYN, data from 1, FIN at queue_end_
   std::uint32_t iss_ = 0;
@@ -145,8 +150,8 @@ class TcpConnection {
   std::uint32_t neighbour_epoch_ = 0;  // of the Ethernet header in template_
   std::uint8_t l4_ = 0;                // offset of the TCP header
   std::uint8_t template_[14 + 40 + 20];
-  std::uint64_t tcp_sum_ = 0;           // of the pseudo header's addresses and protocol, the ports
-  std::uint64_t ip_sum_ = 0;            // of the IPv4 header without length, identification, tos
+  std::uint64_t tcp_sum_ = 0;  // of the pseudo header's addresses and protocol, the ports
+  std::uint64_t ip_sum_ = 0;   // of the IPv4 header without length, identification, tos
 };
 
 }  // namespace weft::models

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "models/guest/netstack_impl.h"
+#include "models/guest/traffic_stats.h"
 
 namespace weft::models {
 
@@ -33,6 +34,7 @@ void NetstackImpl::established(TcpConnection& c) {
 
 void NetstackImpl::input(TcpConnection& c, Packet* p, const IpView& ip, const TcpHeader& h) {
   ++c.counters_.segments_in;
+  if (c.record_ != nullptr) ++c.record_->segments_received;
   c.busy_ = true;
   if (c.state_ == TcpState::syn_sent) {
     input_syn_sent(c, p, ip, h);
@@ -90,8 +92,8 @@ void NetstackImpl::input_syn_sent(TcpConnection& c, Packet* p, const IpView& ip,
   c.wl1_ = 0;
   c.wl2_ = 1;
   if (has_ack) {
-    c.ecn_ok_ = config.tcp.ecn && (h.flags & TcpHeader::kEce) != 0 &&
-                (h.flags & TcpHeader::kCwr) == 0;
+    c.ecn_ok_ =
+        config.tcp.ecn && (h.flags & TcpHeader::kEce) != 0 && (h.flags & TcpHeader::kCwr) == 0;
     if (c.timing_) sample_rtt(c, now() - c.timed_at_);
     c.timing_ = false;
     c.snd_una_ = 1;
@@ -109,8 +111,7 @@ void NetstackImpl::input_syn_sent(TcpConnection& c, Packet* p, const IpView& ip,
 bool NetstackImpl::process(TcpConnection& c, Segment& s, bool& new_data) {
   if (c.state_ == TcpState::syn_received && s.position == 0 &&
       (s.flags & (TcpHeader::kSyn | TcpHeader::kAck)) == TcpHeader::kSyn) {
-    ++c.counters_.retransmits;  // our SYN-ACK was lost: the SYN comes again
-    ++stats.tcp_retransmits;
+    count_retransmit(c);  // our SYN-ACK was lost: the SYN comes again
     c.timing_ = false;
     send_syn(c);
     return true;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "models/guest/netstack_impl.h"
+#include "models/guest/traffic_stats.h"
 
 namespace weft::models {
 
@@ -42,14 +43,34 @@ void NetstackImpl::prepare_template(TcpConnection& c) {
   c.neighbour_epoch_ = 0;
 }
 
+void NetstackImpl::count_sent(TcpConnection& c) {
+  ++c.counters_.segments_out;
+  ++stats.tcp_segments_out;
+  if (c.record_ != nullptr) ++c.record_->segments_sent;
+}
+
+void NetstackImpl::count_retransmit(TcpConnection& c) {
+  ++c.counters_.retransmits;
+  ++stats.tcp_retransmits;
+  if (c.record_ == nullptr) return;
+  ++c.record_->retransmits;
+  ++c.record_->bucket(timers.world()).retransmits;
+}
+
+void TcpConnection::count_into(TrafficStats* record) {
+  record_ = record;
+  record->segments_sent += counters_.segments_out;
+  record->segments_received += counters_.segments_in;
+  record->retransmits += counters_.retransmits;
+}
+
 std::uint32_t NetstackImpl::advertise(TcpConnection& c) {
   // The right edge never moves back, and forward only by a worthwhile step (RFC 1122 4.2.3.3).
   const std::uint64_t held = c.range_bytes_ + c.unread_bytes_;
   const std::uint64_t room =
       config.tcp.receive_buffer > held ? config.tcp.receive_buffer - held : 0;
   const std::uint64_t edge = c.rcv_nxt_ + room;
-  const std::uint64_t step =
-      std::min<std::uint64_t>(2ULL * c.mss_, config.tcp.receive_buffer / 2);
+  const std::uint64_t step = std::min<std::uint64_t>(2ULL * c.mss_, config.tcp.receive_buffer / 2);
   if (edge >= c.rcv_adv_ + step) c.rcv_adv_ = edge;
   return static_cast<std::uint32_t>(c.rcv_adv_ > c.rcv_nxt_ ? c.rcv_adv_ - c.rcv_nxt_ : 0);
 }
@@ -85,8 +106,7 @@ void NetstackImpl::send_syn(TcpConnection& c) {
   h.urgent = 0;
   std::memcpy(l4 + 20, bytes, n);
   h.checksum = l4_checksum(*p, c.local_, c.remote_, wire::kProtoTcp);
-  ++c.counters_.segments_out;
-  ++stats.tcp_segments_out;
+  count_sent(c);
   send_ip(p, c.remote_);
 }
 
@@ -177,8 +197,7 @@ void NetstackImpl::send_segment(TcpConnection& c, std::uint64_t position, std::u
                             (0x5000u | flags) + window_field + p->payload.sum();
   h.checksum = static_cast<std::uint16_t>(~fold_sum(sum));
 
-  ++c.counters_.segments_out;
-  ++stats.tcp_segments_out;
+  count_sent(c);
   if ((flags & TcpHeader::kAck) != 0) {
     c.last_ack_sent_ = c.rcv_nxt_;
     c.unacked_segments_ = 0;
@@ -188,8 +207,7 @@ void NetstackImpl::send_segment(TcpConnection& c, std::uint64_t position, std::u
   const std::uint64_t end = position + length + ((flags & TcpHeader::kFin) != 0 ? 1 : 0);
   if (end > position) {
     if (position < c.snd_max_) {
-      ++c.counters_.retransmits;
-      ++stats.tcp_retransmits;
+      count_retransmit(c);
       if (c.timing_ && position < c.timed_end_) c.timing_ = false;  // Karn
     } else if (!c.timing_) {
       c.timing_ = true;
@@ -265,8 +283,7 @@ void NetstackImpl::output(TcpConnection& c) {
     // What was sent before is sent again up to where it had got, no further: new data after it is a
     // segment of its own.
     if (c.snd_nxt_ < c.snd_max_ && c.snd_max_ <= c.queue_end_)
-      length = static_cast<std::uint32_t>(
-          std::min<std::uint64_t>(length, c.snd_max_ - c.snd_nxt_));
+      length = static_cast<std::uint32_t>(std::min<std::uint64_t>(length, c.snd_max_ - c.snd_nxt_));
     const std::uint32_t size = slice_at(c, c.snd_nxt_, length).size();
     const bool last = c.snd_nxt_ + size == c.queue_end_;
     const bool fin = last && c.fin_queued_;
@@ -304,8 +321,7 @@ void NetstackImpl::acknowledge_if_due(TcpConnection& c) {
     if (c.quick_acks_ > 0)
       --c.quick_acks_;
     else if (config.tcp.delayed_ack && c.unacked_segments_ < 2) {
-      if (c.ack_deadline_ == Time::never())
-        c.ack_deadline_ = now() + config.tcp.delayed_ack_time;
+      if (c.ack_deadline_ == Time::never()) c.ack_deadline_ = now() + config.tcp.delayed_ack_time;
       return;
     }
   }
@@ -313,8 +329,8 @@ void NetstackImpl::acknowledge_if_due(TcpConnection& c) {
 }
 
 void NetstackImpl::arm(TcpConnection& c) {
-  const Time first = std::min({c.rtx_deadline_, c.probe_deadline_, c.ack_deadline_,
-                               c.pace_deadline_, c.wait_deadline_});
+  const Time first = std::min(
+      {c.rtx_deadline_, c.probe_deadline_, c.ack_deadline_, c.pace_deadline_, c.wait_deadline_});
   if (first >= c.armed_) return;  // it looks again when the earlier one fires
   c.armed_ = first;
   timers.arm(c.timer_, first);
@@ -361,8 +377,7 @@ void NetstackImpl::retransmission_due(TcpConnection& c) {
   c.timing_ = false;
   c.neighbour_epoch_ = 0;  // perhaps the next hop has moved
   if (opening) {
-    ++c.counters_.retransmits;
-    ++stats.tcp_retransmits;
+    count_retransmit(c);
     send_syn(c);
     return;
   }

@@ -143,8 +143,7 @@ TcpConnection* NetstackImpl::connect(const IpAddress& to, std::uint16_t port, Tc
 void NetstackImpl::receive_tcp(Packet* p, const IpView& ip) {
   const unsigned header = wire::at<TcpHeader>(p->data() + ip.l4).header_length();
   if (header < 20 || header > ip.l4_size) return drop(p, DropReason::malformed);
-  if (p->header_size() < ip.l4 + header)
-    p->materialise_payload(ip.l4 + header - p->header_size());
+  if (p->header_size() < ip.l4 + header) p->materialise_payload(ip.l4 + header - p->header_size());
   const auto& h = wire::at<TcpHeader>(p->data() + ip.l4);
   ++stats.tcp_segments_in;
   TcpConnection* c = find_connection(ip.dst, ip.src, h.dst_port, h.src_port);
@@ -185,7 +184,8 @@ void NetstackImpl::accept(Packet* p, const IpView& ip, const TcpHeader& h) {
   c.rcv_nxt_ = 1;
   ++c.counters_.segments_in;
   apply_options(c, h);
-  c.ecn_ok_ = config.tcp.ecn && (h.flags & TcpHeader::kEce) != 0 && (h.flags & TcpHeader::kCwr) != 0;
+  c.ecn_ok_ =
+      config.tcp.ecn && (h.flags & TcpHeader::kEce) != 0 && (h.flags & TcpHeader::kCwr) != 0;
   c.snd_wnd_ = c.max_wnd_ = h.window;
   prepare_template(c);
   c.snd_nxt_ = c.snd_max_ = 1;
@@ -245,7 +245,8 @@ void NetstackImpl::tcp_notice(const IcmpNotice& notice) {
   }
 }
 
-// --- what applications call ------------------------------------------------------------------------
+// --- what applications call
+// ------------------------------------------------------------------------
 
 std::uint64_t TcpConnection::acknowledged_total() const {
   const std::uint64_t acknowledged = std::min(snd_una_, queue_end_);
