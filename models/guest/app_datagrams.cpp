@@ -11,7 +11,7 @@ class Ping final : public App, public TimerTarget, public EchoReceiver {
   Ping(AppWorld& world, const ClientConfig& config, std::uint16_t identifier)
       : world_(world),
         config_(config),
-        stats_(world.stats_of(config.traffic)),
+        stats_(world.stats_of(config.traffic, config.pair)),
         identifier_(identifier) {}
 
   void begin(RandomStream) override {
@@ -110,7 +110,7 @@ class Ping final : public App, public TimerTarget, public EchoReceiver {
 class UdpSender final : public App, public TimerTarget, public UdpReceiver {
  public:
   UdpSender(AppWorld& world, const ClientConfig& config)
-      : world_(world), config_(config), stats_(world.stats_of(config.traffic)) {
+      : world_(world), config_(config), stats_(world.stats_of(config.traffic, config.pair)) {
     WEFT_CHECK(config.size >= 1 && config.rate.bps > 0);
     gap_ = serialisation_time(config.size + (config.remote.is6 ? 48 : 28), config.rate);
     stream_ = request_stream(content_key(config.traffic, config.pair));
@@ -164,7 +164,7 @@ class UdpSink final : public App, public UdpReceiver {
   UdpSink(AppWorld& world, std::vector<PeerConfig> peers) : world_(world) {
     for (PeerConfig& p : peers)
       sources_.push_back(
-          {request_stream(content_key(p.traffic, p.pair)), p, &world.stats_of(p.traffic), {}});
+          {request_stream(content_key(p.traffic, p.pair)), p, &world.stats_of(p.traffic, p.pair), {}});
     std::sort(sources_.begin(), sources_.end(),
               [](const Source& a, const Source& b) { return a.stream < b.stream; });
   }

@@ -11,7 +11,7 @@ class Scan final : public App, public TimerTarget, public TcpEvents {
   Scan(AppWorld& world, const ClientConfig& config)
       : world_(world),
         config_(config),
-        stats_(world.stats_of(config.traffic)),
+        stats_(world.stats_of(config.traffic, config.pair)),
         next_(config.scan_first),
         oldest_(config.scan_first),
         probes_(static_cast<std::size_t>(config.scan_last) - config.scan_first + 1u) {}

@@ -12,7 +12,7 @@ class StreamClient : public App, public TimerTarget, public TcpEvents {
   StreamClient(AppWorld& world, const ClientConfig& config)
       : world_(world),
         config_(config),
-        stats_(world.stats_of(config.traffic)),
+        stats_(world.stats_of(config.traffic, config.pair)),
         key_(content_key(config.traffic, config.pair)) {}
 
  protected:
@@ -258,7 +258,7 @@ class TcpServer final : public App, public TcpAcceptor {
   TcpServer(AppWorld& world, std::vector<PeerConfig> peers) : world_(world) {
     for (PeerConfig& p : peers)
       sources_.push_back(
-          {request_stream(content_key(p.traffic, p.pair)), p, &world.stats_of(p.traffic)});
+          {request_stream(content_key(p.traffic, p.pair)), p, &world.stats_of(p.traffic, p.pair)});
     std::sort(sources_.begin(), sources_.end(),
               [](const Source& a, const Source& b) { return a.stream < b.stream; });
   }

@@ -18,9 +18,9 @@ namespace weft::models {
 struct AppWorld {
   Netstack* stack = nullptr;
   bool check_integrity = true;
-  std::vector<std::unique_ptr<TrafficStats>> stats;  ///< by traffic
+  std::vector<std::unique_ptr<TrafficStats>> stats;  ///< by (traffic, pair)
 
-  TrafficStats& stats_of(std::uint32_t traffic);
+  TrafficStats& stats_of(std::uint32_t traffic, std::uint32_t pair);
   Time world() const { return stack->timers().world(); }
   /// Compares what was delivered with what should come: `length` bytes of `stream` at `offset`.
   void verify(TrafficStats& stats, const Payload& data, std::uint64_t stream,

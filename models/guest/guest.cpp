@@ -14,8 +14,8 @@ struct Guest::Impl {
   }
 
   void begin() {
-    for (const ClientConfig& c : config.clients) (void)world.stats_of(c.traffic);
-    for (const PeerConfig& p : config.peers) (void)world.stats_of(p.traffic);
+    for (const ClientConfig& c : config.clients) (void)world.stats_of(c.traffic, c.pair);
+    for (const PeerConfig& p : config.peers) (void)world.stats_of(p.traffic, p.pair);
     // Servers first: a client of the same instant finds them listening.
     std::map<std::pair<bool, std::uint16_t>, std::vector<PeerConfig>> servers;
     for (const PeerConfig& p : config.peers) {
@@ -80,14 +80,32 @@ const std::vector<std::unique_ptr<TrafficStats>>& Guest::stats() const {
   return impl_->world.stats;
 }
 
-TrafficStats& AppWorld::stats_of(std::uint32_t traffic) {
-  auto it = stats.begin();
-  while (it != stats.end() && (*it)->traffic < traffic) ++it;
-  if (it == stats.end() || (*it)->traffic != traffic) {
-    it = stats.insert(it, std::make_unique<TrafficStats>());
-    (*it)->traffic = traffic;
-  }
-  return **it;
+namespace {
+
+/// Where the record of (traffic, pair) is or belongs.
+auto find_record(const std::vector<std::unique_ptr<TrafficStats>>& stats, std::uint32_t traffic,
+                 std::uint32_t pair) {
+  return std::lower_bound(stats.begin(), stats.end(), std::pair(traffic, pair),
+                          [](const auto& record, const auto& key) {
+                            return std::pair(record->traffic, record->pair) < key;
+                          });
+}
+
+}  // namespace
+
+const TrafficStats* Guest::pair_stats(std::uint32_t traffic, std::uint32_t pair) const {
+  const auto& stats = impl_->world.stats;
+  const auto it = find_record(stats, traffic, pair);
+  return it != stats.end() && (*it)->traffic == traffic && (*it)->pair == pair ? it->get() : nullptr;
+}
+
+TrafficStats& AppWorld::stats_of(std::uint32_t traffic, std::uint32_t pair) {
+  const auto at = find_record(stats, traffic, pair);
+  if (at != stats.end() && (*at)->traffic == traffic && (*at)->pair == pair) return **at;
+  const auto made = stats.insert(at, std::make_unique<TrafficStats>());
+  (*made)->traffic = traffic;
+  (*made)->pair = pair;
+  return **made;
 }
 
 void AppWorld::verify(TrafficStats& record, const Payload& data, std::uint64_t stream,

@@ -51,8 +51,10 @@ class Guest {
 
   Netstack& stack();
   const Netstack& stack() const;
-  /// One record per traffic that this guest takes part in, by traffic index.
+  /// One record per pair of each traffic that this guest takes part in, by (traffic, pair).
   const std::vector<std::unique_ptr<TrafficStats>>& stats() const;
+  /// The record of one pair, or nullptr if this guest has no part in it.
+  const TrafficStats* pair_stats(std::uint32_t traffic, std::uint32_t pair) const;
 
  private:
   struct Impl;

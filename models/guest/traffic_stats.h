@@ -21,29 +21,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/latency_histogram.h"
 #include "base/time.h"
 
 namespace weft::models {
-
-/// Durations in logarithmic buckets: 16 per power of two, so a quantile is exact to about 6 %.
-/// Merging two is adding them up.
-class LatencyHistogram {
- public:
-  void add(Duration d);
-  void merge(const LatencyHistogram& other);
-  std::uint64_t count() const { return count_; }
-  Duration min() const { return count_ ? min_ : Duration{}; }
-  Duration max() const { return max_; }
-  Duration mean() const;
-  /// The least bucket bound below which at least q ppm of the values lie (capped by max()).
-  Duration quantile_ppm(std::uint32_t ppm) const;
-
- private:
-  std::vector<std::uint64_t> buckets_;  // grows to the highest bucket used
-  std::uint64_t count_ = 0;
-  Duration min_{INT64_MAX}, max_{};
-  unsigned __int128 sum_ = 0;
-};
 
 struct LatencySample {
   Time at{};  ///< completion, of the run's clock
@@ -66,6 +47,7 @@ inline constexpr Duration kTrafficBucket = milliseconds(10);
 
 struct TrafficStats {
   std::uint32_t traffic = 0;
+  std::uint32_t pair = 0;
 
   std::uint64_t sent = 0;
   std::uint64_t delivered = 0;
