@@ -62,7 +62,7 @@ std::string format_step(const Step& s, const Decision& d) {
     case StepKind::aside:
       return fmt::format("aside({})", s.number);
     case StepKind::recirculate:
-      return fmt::format("recirc({:#x})", s.number);
+      return fmt::format("recirc({})", s.number);
     case StepKind::arp_reply:
       return fmt::format("arp_reply({})", Mac::from_u64(s.value).text());
     case StepKind::nd_reply:
@@ -92,7 +92,7 @@ std::string format_key(const FlowKey& key, const FlowMask& mask) {
   m.mask = mask;
   std::string out;
   if (mask.get(place::recirc_id) != 0)
-    out = fmt::format("recirc_id({:#x})", key.get(place::recirc_id));
+    out = fmt::format("recirc_id({})", key.get(place::recirc_id));
   m.mask.set(place::recirc_id, 0);
   for (unsigned i = 0; i < kKeyWords; ++i) m.value.w[i] = key.w[i] & m.mask.w[i];
   const std::string match = format_match(m);
@@ -191,6 +191,9 @@ std::vector<TraceLine> Pipeline::trace(const Packet& packet, PortNo in_port, Tim
   for (int pass = 0; pass < 16; ++pass) {
     FlowMask shown;
     for (unsigned i = 0; i < kPacketWords; ++i) shown.w[i] = key.w[i] != 0 ? ~0ULL : 0;
+    shown.w[14] = 0;
+    for (const FieldPlace p : {place::tcp_flags, place::ct_zone, place::ct_state})
+      if (key.get(p) != 0) look_at(shown, p);
     lines.push_back({0, "Flow: " + format_key(key, shown), 0});
     const Decision d = translate(s.view(), recirculation, key, &lines);
     lines.push_back({0, "Megaflow: " + format_key(key, d.mask), 0});

@@ -357,8 +357,7 @@ class Translator {
     again.number = recirculation_.intern(state);
     out_.steps.push_back(again);
     if (trace_ != nullptr)
-      say(depth + 1,
-          fmt::format("-> recirculation {:#x}: goes on in table {}", again.number, a.table),
+      say(depth + 1, fmt::format("-> recirculation {}: goes on in table {}", again.number, a.table),
           cookie_);
   }
 
@@ -407,8 +406,8 @@ class Translator {
   bool add_outer(const PortConfig& port, bool back, std::uint32_t& index) {
     const unsigned destination = back ? place::tun_src : place::tun_dst;
     look_bits(place::tun_id.word, ~0ULL);
-    look_bits(destination, ~0ULL);
-    look_bits(destination + 1, ~0ULL);
+    if (view_.vtep->address.is6) look_bits(destination, ~0ULL);
+    look_bits(destination + 1, view_.vtep->address.is6 ? ~0ULL : 0xffffffffULL);
     if (port.tunnel == TunnelKind::geneve) look(place::tun_metadata0);
     OuterStep outer;
     if (!make_outer_step(view_, port, key_, back, outer)) return false;
@@ -511,7 +510,8 @@ const PortConfig* SwitchView::port(std::uint32_t number) const {
 bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowKey& key, bool back,
                      OuterStep& outer) {
   const VtepConfig& vtep = *view.vtep;
-  const Ip6 to = key.get128(back ? place::tun_src : place::tun_dst);
+  Ip6 to = key.get128(back ? place::tun_src : place::tun_dst);
+  if (!vtep.address.is6) to = {0, to.low & 0xffffffff};
   if (to == Ip6{}) return false;
   outer.port = port.number.value;
   TunnelEncap& e = outer.encap;
