@@ -211,7 +211,9 @@ struct NetstackImpl final : TimerTarget {
   void send_segment(TcpConnection& c, std::uint64_t position, std::uint32_t length,
                     std::uint8_t flags);
   void send_syn(TcpConnection& c);
-  void send_ack(TcpConnection& c) { send_segment(c, c.snd_nxt_, 0, wire::TcpHeader::kAck); }
+  /// With the highest number, not the next one: after a timeout the next one lies in the past, and
+  /// two sides that both timed out would discard each other's acknowledgements for ever.
+  void send_ack(TcpConnection& c) { send_segment(c, c.snd_max_, 0, wire::TcpHeader::kAck); }
   void retransmit_head(TcpConnection& c);
   /// The payload from `position`, up to `limit` bytes of one slice.
   Payload slice_at(TcpConnection& c, std::uint64_t position, std::uint32_t limit);

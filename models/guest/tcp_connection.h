@@ -31,7 +31,8 @@ class TcpConnection {
   // --- for the application -------------------------------------------------------------------
   /// Appends to the stream; sent as the windows allow. After close() a programmer error.
   void send(Payload payload);
-  /// No more data from this side: FIN after what was sent.
+  /// No more data from this side: FIN after what was sent. While connecting with nothing to send it
+  /// is the end (aborted).
   void close();
   /// RST to the peer; on_closed(aborted) follows at once.
   void abort();

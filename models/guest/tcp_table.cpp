@@ -274,7 +274,7 @@ void TcpConnection::send(Payload payload) {
 
 void TcpConnection::close() {
   if (dead_ || fin_queued_) return;
-  if (state_ == TcpState::syn_sent) {
+  if (state_ == TcpState::syn_sent && queue_end_ == 1) {
     stack_->finish(*this, TcpEnd::aborted);
     return;
   }
@@ -286,7 +286,7 @@ void TcpConnection::abort() {
   if (dead_) return;
   if (state_ != TcpState::syn_sent && state_ != TcpState::time_wait) {
     ++stack_->stats.tcp_resets_sent;
-    stack_->send_segment(*this, snd_nxt_, 0, TcpHeader::kRst | TcpHeader::kAck);
+    stack_->send_segment(*this, snd_max_, 0, TcpHeader::kRst | TcpHeader::kAck);
   }
   stack_->finish(*this, TcpEnd::aborted);
 }

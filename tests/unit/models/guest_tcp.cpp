@@ -10,9 +10,6 @@ namespace {
 
 constexpr std::uint64_t kStream = 77;
 
-wire::TcpHeader tcp_of(const Packet& p) {
-  return *wire::view<wire::TcpHeader>(p.headers(), p.data()[12] == 0x86 ? 54 : 34);
-}
 bool is_tcp(const Packet& p) {
   const auto* ethernet = wire::view<wire::EthernetHeader>(p.headers());
   if (ethernet->type == wire::kEtherIpv4) return p.data()[23] == wire::kProtoTcp;
@@ -28,7 +25,8 @@ struct Pair {
     b.stack.listen(80, &server);
   }
   TcpConnection& connect(bool six = false) {
-    client.connection = a.stack.connect(six ? IpAddress(ip6_of(2)) : IpAddress(ip4_of(2)), 80, &client);
+    client.connection =
+        a.stack.connect(six ? IpAddress(ip6_of(2)) : IpAddress(ip4_of(2)), 80, &client);
     REQUIRE(client.connection != nullptr);
     return *client.connection;
   }
@@ -551,7 +549,7 @@ TEST_CASE("tcp: thousands of connections come and go", "[tcp]") {
   NetConfig ca = net_of(1);
   ca.tcp.time_wait = milliseconds(10);
   Pair t(1, ca);
-  struct Many : TcpAcceptor {
+  struct Many final : TcpAcceptor {
     std::vector<std::unique_ptr<Peer>> peers;
     TcpEvents* on_accept(TcpConnection&) override {
       peers.push_back(std::make_unique<Peer>());

@@ -1,6 +1,7 @@
-// A world for guests without the engine: a tiny deterministic event loop, and wires with delay, rate,
-// queue, loss, duplication and reordering. Every frame that a stack transmits is checked (lengths,
-// checksums), and every packet must end in one verdict: conservation is asserted by settled().
+// A world for guests without the engine: a tiny deterministic event loop, and wires with delay,
+// rate, queue, loss, duplication and reordering. Every frame that a stack transmits is checked
+// (lengths, checksums), and every packet must end in one verdict: conservation is asserted by
+// settled().
 #pragma once
 
 #include <array>
@@ -23,7 +24,7 @@ namespace weft::models::test {
 
 struct WireOptions {
   Duration delay = microseconds(10);
-  BitRate rate{0};                 ///< 0: infinite
+  BitRate rate{0};                   ///< 0: infinite
   std::uint64_t queue = UINT64_MAX;  ///< bytes of backlog
   std::uint64_t loss_ppb = 0, duplicate_ppb = 0, reorder_ppb = 0;
   Duration reorder_by = microseconds(100);
@@ -38,7 +39,7 @@ class End final : public Station {
   World* world = nullptr;
   std::size_t index = 0;
   WireOptions wire;
-  std::function<void(Packet*)> receive;          ///< null: unplugged
+  std::function<void(Packet*)> receive;  ///< null: unplugged
   std::function<void(std::uint32_t)> on_timer;
   /// Decides about each frame sent: true lets it pass.
   std::function<bool(const Packet&)> filter;
@@ -46,7 +47,7 @@ class End final : public Station {
   Time busy_until{};
   std::array<std::uint64_t, kDropReasons> drops{};
   std::uint64_t created = 0, delivered = 0, consumed = 0, dropped = 0, lost = 0, received = 0;
-  std::vector<std::vector<std::uint8_t>> sent;   ///< frames, if `record`
+  std::vector<std::vector<std::uint8_t>> sent;  ///< frames, if `record`
   bool record = false;
 
   Time now() const override;
@@ -197,6 +198,11 @@ inline void End::transmit(Packet* p) {
     world->pool().give(p);
     return;
   }
+  if (world->ends.size() == 1) {  // nobody is there
+    ++lost;
+    world->pool().give(p);
+    return;
+  }
   at += wire.delay;
   if (wire.reorder_ppb > 0 && random.chance_ppb(wire.reorder_ppb)) at += wire.reorder_by;
   const bool twice = wire.duplicate_ppb > 0 && random.chance_ppb(wire.duplicate_ppb);
@@ -284,10 +290,10 @@ inline void unplug(Guest& guest, End& end) {
 }
 
 /// What a test's application sees of a connection; also accepts.
-struct Peer : TcpEvents, TcpAcceptor {
+struct Peer final : TcpEvents, TcpAcceptor {
   TcpConnection* connection = nullptr;
   std::uint64_t received = 0, acknowledged = 0;
-  std::uint64_t stream = 0;       ///< expected content; 0: any
+  std::uint64_t stream = 0;  ///< expected content; 0: any
   std::uint64_t mismatches = 0;
   int connected = 0, accepted = 0, peer_closed = 0, closed = 0;
   TcpEnd end = TcpEnd::normal;
