@@ -293,14 +293,15 @@ TEST_CASE("guest: connections survive a move in the middle of a transfer", "[gue
   CHECK(s[1].delivered == s[1].sent);
   CHECK(s[1].sent > (move_server ? 2900 : 900));
   CHECK(s[2].delivered + 5 >= s[2].sent - (move_server ? s[2].sent : 0));
+  const int rate = six ? 844 : 977;  // datagrams of 148 or 128 bytes in 1 Mb/s
   if (!move_server) {
     // The sender's clock stood still: it did not burst afterwards.
-    CHECK(static_cast<int>(s[2].sent) <= 977 * (3000 - pause_ms) / 1000 + 5);
+    CHECK(static_cast<int>(s[2].sent) <= rate * (3000 - pause_ms) / 1000 + 5);
   } else {
     // What was sent to the paused guest is lost, nothing else.
     const auto lost = static_cast<int>(s[2].sent - s[2].delivered);
     INFO("paused for " << pause_ms << " ms, lost " << lost);
-    CHECK(std::abs(lost - 977 * pause_ms / 1000) <= 977 / 100 + 2);
+    CHECK(std::abs(lost - rate * pause_ms / 1000) <= 11);
   }
   CHECK(world.settled());
 }
