@@ -22,11 +22,11 @@ class InternalFault : public std::runtime_error {
 }  // namespace weft
 
 /// WEFT_CHECK(condition) or WEFT_CHECK(condition, "format {}", arguments...).
-#define WEFT_CHECK(condition, ...)                                              \
-  do {                                                                          \
-    if (!(condition)) [[unlikely]]                                              \
-      ::weft::check_failed(__FILE__, __LINE__, #condition,                      \
-                           ::weft::detail::check_message(__VA_ARGS__));         \
+#define WEFT_CHECK(condition, ...)                                      \
+  do {                                                                  \
+    if (!(condition)) [[unlikely]]                                      \
+      ::weft::check_failed(__FILE__, __LINE__, #condition,              \
+                           ::weft::detail::check_message(__VA_ARGS__)); \
   } while (false)
 
 namespace weft::detail {

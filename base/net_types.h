@@ -25,7 +25,8 @@ struct Mac {
   }
   static constexpr Mac from_u64(std::uint64_t v) {
     Mac m;
-    for (int i = 5; i >= 0; --i, v >>= 8) m.bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(v);
+    for (int i = 5; i >= 0; --i, v >>= 8)
+      m.bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(v);
     return m;
   }
   std::string text() const;  ///< "02:00:00:00:00:01"
@@ -50,8 +51,8 @@ struct IpAddress {
   Ip6 bits{};
   bool is6 = false;
   constexpr IpAddress() = default;
-  constexpr IpAddress(Ip4 a) : bits{0, a.value} {}          // NOLINT: implicit by design
-  constexpr IpAddress(Ip6 a) : bits(a), is6(true) {}        // NOLINT: implicit by design
+  constexpr IpAddress(Ip4 a) : bits{0, a.value} {}    // NOLINT: implicit by design
+  constexpr IpAddress(Ip6 a) : bits(a), is6(true) {}  // NOLINT: implicit by design
   constexpr auto operator<=>(const IpAddress&) const = default;
   constexpr Ip4 v4() const { return {static_cast<std::uint32_t>(bits.low)}; }
   constexpr Ip6 v6() const { return bits; }

@@ -29,7 +29,9 @@ class RandomStream {
   /// True with probability numerator / 2^32.
   bool chance_u32(std::uint64_t numerator) { return next_u32() < numerator; }
   /// True with probability parts_per_billion / 10^9.
-  bool chance_ppb(std::uint64_t parts_per_billion) { return below(1'000'000'000) < parts_per_billion; }
+  bool chance_ppb(std::uint64_t parts_per_billion) {
+    return below(1'000'000'000) < parts_per_billion;
+  }
   /// Exponentially distributed with the given mean, in whole picoseconds, by fixed-point ln.
   Duration exponential(Duration mean);
 

@@ -19,8 +19,14 @@ struct Duration {
   constexpr Duration operator*(std::int64_t k) const { return {ps * k}; }
   constexpr Duration operator/(std::int64_t k) const { return {ps / k}; }
   constexpr std::int64_t operator/(Duration d) const { return ps / d.ps; }
-  constexpr Duration& operator+=(Duration d) { ps += d.ps; return *this; }
-  constexpr Duration& operator-=(Duration d) { ps -= d.ps; return *this; }
+  constexpr Duration& operator+=(Duration d) {
+    ps += d.ps;
+    return *this;
+  }
+  constexpr Duration& operator-=(Duration d) {
+    ps -= d.ps;
+    return *this;
+  }
   /// For people only (tables, reports): never feeds an event.
   constexpr double seconds() const { return static_cast<double>(ps) * 1e-12; }
 };
@@ -38,7 +44,10 @@ struct Time {
   constexpr Time operator+(Duration d) const { return {ps + d.ps}; }
   constexpr Time operator-(Duration d) const { return {ps - d.ps}; }
   constexpr Duration operator-(Time t) const { return {ps - t.ps}; }
-  constexpr Time& operator+=(Duration d) { ps += d.ps; return *this; }
+  constexpr Time& operator+=(Duration d) {
+    ps += d.ps;
+    return *this;
+  }
   constexpr double seconds() const { return static_cast<double>(ps) * 1e-12; }
   static constexpr Time never() { return {std::numeric_limits<std::int64_t>::max()}; }
 };

@@ -318,7 +318,7 @@ std::string format_time(Time t) {
 std::string format_rate(BitRate r) { return format_scaled(r.bps, kRateUnits); }
 
 std::string format_bytes(ByteCount b) {
-  const std::string decimal = format_scaled(b.bytes, std::span<const Unit>(kByteUnits).first(5));
+  std::string decimal = format_scaled(b.bytes, std::span<const Unit>(kByteUnits).first(5));
   if (b.bytes == 0) return decimal;
   const bool exact = parse_bytes(decimal).ok() && parse_bytes(decimal)->bytes == b.bytes;
   for (std::size_t i = kByteUnits.size(); i-- > 5;) {

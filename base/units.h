@@ -32,7 +32,8 @@ struct Probability {
   constexpr auto operator<=>(const Probability&) const = default;
 };
 
-/// ps, ns, us, ms, s, min, h. Decimals are exact: "1.5us"; more digits than a picosecond is an error.
+/// ps, ns, us, ms, s, min, h. Decimals are exact: "1.5us"; more digits than a picosecond is an
+/// error.
 Result<Duration> parse_duration(std::string_view text);
 /// bps, Kbps, Mbps, Gbps, Tbps (powers of 1000).
 Result<BitRate> parse_rate(std::string_view text);
