@@ -43,7 +43,7 @@ struct InterfaceSpec {
 
 /// Addresses that are not written are filled in by the loader:
 ///  - leaf-spine: leaf L owns 172.16.L.0/24 (fd00:0:0:L::/64); host N of it is 172.16.L.N, and the
-///    leaf itself the last address, 172.16.L.254, on every host link. More than 253 hosts per leaf
+///    leaf itself the last address, 172.16.L.254, on every host link. More than 237 hosts per leaf
 ///    take a shorter prefix, more than 172.16/12 holds goes to 10/8. Spine S: 172.16.0.S/32.
 ///  - elsewhere: each broadcast domain (hosts joined by switches, hubs and links) with a host in it
 ///    is a subnet, 192.168.K.0/24 (fd01:0:0:K::/64): hosts .1, .2, ..., routers .254 downwards.
@@ -279,8 +279,7 @@ struct EventSpec {
   struct After {
     std::size_t event = 0;            ///< index into events: always a migration (`after` another
                                       ///< event has been resolved to a time or to its migration)
-    std::string phase;                ///< round-N, stop-and-copy, resume, done (`start` too where the
-                                      ///< migration itself waits for another)
+    std::string phase;                ///< round-N, stop-and-copy, resume, done
     Duration delay{};
   };
   std::optional<After> after;

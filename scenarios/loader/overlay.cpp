@@ -1,0 +1,115 @@
+// The overlay: encapsulation, caches, the control plane and how it is reached.
+#include <fmt/format.h>
+
+#include "scenarios/loader/sections.h"
+
+namespace weft::scenarios {
+
+std::uint32_t tunnel_overhead(const Scenario& scenario) {
+  // Inner Ethernet, the tunnel's header (GENEVE with its 8-byte option of logical ports), UDP, IP.
+  const std::uint32_t header = scenario.overlay.encapsulation == Encapsulation::vxlan ? 8 : 16;
+  return 14 + header + 8 + (scenario.underlay.ipv6 ? 40 : 20);
+}
+
+namespace {
+
+void attach_controllers(Context& context, const YamlNode* attach) {
+  UnderlaySpec& underlay = context.scenario.underlay;
+  ControlSpec& control = context.scenario.overlay.control;
+  std::optional<std::size_t> where;
+  Place place = control.place;
+  if (attach != nullptr) {
+    where = resolve_node(context, *attach, "switch");
+    place = attach->place;
+    if (!where) return;
+    const NodeKind kind = underlay.nodes[*where].kind;
+    if (kind == NodeKind::host || kind == NodeKind::hypervisor) {
+      context.diag.error(place, fmt::format("`{}` is no switch", underlay.nodes[*where].name),
+                         "controllers hang on a leaf, a router, a switch or a hub");
+      return;
+    }
+  } else {
+    for (std::size_t i = 0; i < underlay.nodes.size() && !where; ++i) {
+      if (underlay.nodes[i].name == "leaf-1") where = i;
+    }
+    for (std::size_t i = 0; i < underlay.nodes.size() && !where; ++i) {
+      if (underlay.nodes[i].kind == NodeKind::router) where = i;
+    }
+    if (!where) {
+      if (context.underlay_whole) {
+        context.diag.error(place, "no router that controllers could be attached to",
+                           "name a switch with `attach:`");
+      }
+      return;
+    }
+  }
+  for (std::uint32_t c = 1; c <= control.controllers; ++c) {
+    NodeSpec node;
+    node.name = fmt::format("controller-{}", c);
+    node.kind = NodeKind::host;
+    node.place = place;
+    if (underlay.leaf_spine && underlay.nodes[*where].name.rfind("leaf-", 0) == 0)
+      node.leaf = *where;
+    const auto index = add_node(context, std::move(node));
+    if (!index) return;
+    if (c == 1) control.attach = *index;
+    LinkSpec link;
+    link.rate = {25'000'000'000};
+    link.a = *where;
+    link.b = *index;
+    link.place = place;
+    add_link(context, std::move(link));
+  }
+}
+
+void read_control(Context& context, const YamlNode& section) {
+  ControlSpec& control = context.scenario.overlay.control;
+  Reader reader(context.diag, section, "control", "control");
+  control.place = section.place;
+  reader.read_choice("style", control.style,
+                     {{"hybrid", ControlStyle::hybrid}, {"central", ControlStyle::central}});
+  reader.read_integer("controllers", control.controllers, 1, kMaxControllers);
+  Duration latency = control.latency;
+  if (reader.read("latency", latency) && latency.ps <= 0) {
+    context.diag.error(reader.place("latency"), "a control channel without latency",
+                       "the order of events between devices needs a delay above zero; 50us is a "
+                       "controller in the next rack");
+  } else {
+    control.latency = latency;
+  }
+  reader.read("loss", control.loss);
+  if (reader.read("bandwidth", control.bandwidth) && control.bandwidth->bps == 0) {
+    context.diag.error(reader.place("bandwidth"),
+                       "a control channel's bandwidth must be above zero");
+  }
+  reader.read_choice("through", control.in_band, {{"out-of-band", false}, {"fabric", true}});
+  const YamlNode* attach = reader.take("attach");
+  reader.finish();
+  if (control.in_band) {
+    attach_controllers(context, attach);
+  } else if (attach != nullptr) {
+    context.diag.error(attach->place, "`attach` without `through: fabric`",
+                       "out-of-band controllers have their own wires");
+  }
+}
+
+}  // namespace
+
+void read_overlay(Context& context, const YamlNode* section) {
+  OverlaySpec& overlay = context.scenario.overlay;
+  if (section == nullptr) return;
+  Reader reader(context.diag, *section, "overlay", "overlay");
+  overlay.place = section->place;
+  reader.read_choice("encapsulation", overlay.encapsulation,
+                     {{"geneve", Encapsulation::geneve}, {"vxlan", Encapsulation::vxlan}});
+  if (const YamlNode* caches = reader.take("caches")) {
+    Reader keys(context.diag, *caches, "caches", "caches");
+    keys.read("exact_match", overlay.exact_match_cache);
+    keys.read("megaflow", overlay.megaflow_cache);
+    keys.finish();
+  }
+  if (const YamlNode* control = reader.take("control")) read_control(context, *control);
+  reader.finish();
+}
+
+}  // namespace weft::scenarios
