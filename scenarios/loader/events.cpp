@@ -107,12 +107,7 @@ class EventsReader {
     std::optional<std::size_t> to;
     if (const YamlNode* value = reader.require("to")) {
       target = value->place;
-      to = resolve_node(context_, *value, "hypervisor");
-      if (to && context_.scenario.underlay.nodes[*to].kind != NodeKind::hypervisor) {
-        diag_.error(value->place, fmt::format("`{}` is no hypervisor", value->text),
-                    "a VM moves to a hypervisor");
-        to.reset();
-      }
+      to = resolve_hypervisor(context_, *value);
     }
     reader.read_choice("mode", migrate.mode, {{"pre-copy", MigrationMode::pre_copy}});
     if (reader.read("bandwidth", migrate.bandwidth) && migrate.bandwidth->bps == 0) {

@@ -184,12 +184,8 @@ class ExpectReader {
   bool read_caches(const YamlNode& value) {
     expect_.subject = Subject::caches;
     if (value.text == "all") return true;
-    expect_.node = resolve_node(context_, value, "hypervisor");
-    if (!expect_.node) return false;
-    if (context_.scenario.underlay.nodes[*expect_.node].kind == NodeKind::hypervisor) return true;
-    diag_.error(value.place, fmt::format("`{}` is no hypervisor: it has no caches", value.text),
-                "a hypervisor, or `all`");
-    return false;
+    expect_.node = resolve_hypervisor(context_, value);
+    return expect_.node.has_value();
   }
 
   bool read_controller(const YamlNode& value) {
@@ -215,31 +211,34 @@ class ExpectReader {
   // --- measures ---
 
   std::optional<std::int64_t> read_amount(const YamlNode& node, const Measure& measure) {
-    const auto narrow = [&](bool good, std::uint64_t value) -> std::optional<std::int64_t> {
-      if (!good) return std::nullopt;
+    const auto narrow = [](std::uint64_t value) {
       return static_cast<std::int64_t>(std::min<std::uint64_t>(value, INT64_MAX));
     };
     switch (measure.unit) {
       case Unit::duration: {
         Duration d{};
-        if (!convert(diag_, node, d)) return std::nullopt;
-        return d.ps;
+        if (convert(diag_, node, d)) return d.ps;
+        break;
       }
       case Unit::count: {
         std::uint64_t n = 0;
-        return narrow(convert_integer(diag_, node, measure.name, 0, INT64_MAX, n), n);
+        if (convert_integer(diag_, node, measure.name, 0, INT64_MAX, n)) return narrow(n);
+        break;
       }
       case Unit::ratio: {
         Probability p{};
-        return narrow(convert(diag_, node, p), p.ppb / 1000);
+        if (convert(diag_, node, p)) return narrow(p.ppb / 1000);
+        break;
       }
       case Unit::bytes: {
         ByteCount b{};
-        return narrow(convert(diag_, node, b), b.bytes);
+        if (convert(diag_, node, b)) return narrow(b.bytes);
+        break;
       }
       case Unit::rate: {
         BitRate r{};
-        return narrow(convert(diag_, node, r), r.bps);
+        if (convert(diag_, node, r)) return narrow(r.bps);
+        break;
       }
     }
     return std::nullopt;

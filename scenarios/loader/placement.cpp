@@ -8,16 +8,6 @@
 
 namespace weft::scenarios {
 
-std::optional<std::size_t> Placement::resolve_hypervisor(Context& context, const YamlNode& value) {
-  const auto host = resolve_node(context, value, "hypervisor");
-  if (!host) return std::nullopt;
-  const NodeSpec& node = context.scenario.underlay.nodes[*host];
-  if (node.kind == NodeKind::hypervisor) return host;
-  context.diag.error(value.place, fmt::format("`{}` is no hypervisor", node.name),
-                     "VMs run on hypervisors only");
-  return std::nullopt;
-}
-
 void Placement::add_group(Context& context, std::size_t tenant, const GroupSpec& group,
                           const YamlNode* place) {
   Request request{tenant, 0, Way::spread, 0, group.place};

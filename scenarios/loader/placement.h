@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "scenarios/loader/sections.h"
@@ -33,8 +32,6 @@ class Placement {
     std::size_t host = 0;
     Place place;
   };
-  std::optional<std::size_t> resolve_hypervisor(Context& context, const YamlNode& value);
-
   std::vector<Request> requests_;
   std::vector<std::vector<std::size_t>> request_of_;  ///< [tenant][vm]
 };

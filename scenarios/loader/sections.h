@@ -70,6 +70,8 @@ std::uint32_t tunnel_overhead(const Scenario& scenario);
 
 std::optional<std::size_t> resolve_node(Context& context, const YamlNode& value,
                                         std::string_view what);
+/// A node that is a hypervisor.
+std::optional<std::size_t> resolve_hypervisor(Context& context, const YamlNode& value);
 std::optional<std::size_t> resolve_link(Context& context, const YamlNode& value);
 /// "shop/web-1".
 std::optional<EndpointRef> resolve_vm(Context& context, const YamlNode& value);

@@ -397,6 +397,15 @@ std::optional<std::size_t> resolve_node(Context& context, const YamlNode& value,
   return std::nullopt;
 }
 
+std::optional<std::size_t> resolve_hypervisor(Context& context, const YamlNode& value) {
+  const auto host = resolve_node(context, value, "hypervisor");
+  if (!host || context.scenario.underlay.nodes[*host].kind == NodeKind::hypervisor) return host;
+  context.diag.error(value.place, fmt::format("`{}` is no hypervisor", value.text),
+                     "VMs run on hypervisors, which have virtual switches; `weft ls FILE hosts` "
+                     "lists them");
+  return std::nullopt;
+}
+
 std::optional<std::size_t> resolve_link(Context& context, const YamlNode& value) {
   const auto text = scalar_text(context.diag, value, "the name of a link");
   if (!text) return std::nullopt;
