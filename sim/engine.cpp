@@ -70,6 +70,7 @@ void Engine::Impl::start() {
   for (unsigned i = 0; i < worker_count; ++i) {
     workers.push_back(std::make_unique<Worker>(i, width, states.data(), count, channels.data(),
                                                channels.size(), &names, options.seed));
+    workers.back()->prefetch_offsets = options.prefetch;
     for (auto& copy : workers.back()->outbox) copy.resize(worker_count);
   }
 }

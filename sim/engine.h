@@ -34,6 +34,7 @@
 // the chains in the order of LP ids.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -71,6 +72,9 @@ struct EngineOptions {
   unsigned threads = 1;
   /// Upper bound of the width of a window; the lookahead may make it narrower.
   Duration max_window = milliseconds(1);
+  /// If Event::data is a pointer: offsets into what it points to that handlers read first. They are
+  /// fetched into the cache a few events ahead; a hint, without any other effect.
+  std::array<std::uint32_t, 3> prefetch = {0, 64, 256};
 };
 
 struct WorkerStats {

@@ -265,6 +265,7 @@ void Worker::run_slice(LpState& lp, Event* slice, std::uint32_t count) {
       const Event& event = slice[static_cast<std::uint32_t>(keys_[taken])];
       if (!near.empty()) run_near(lp, &event);
       ++taken;
+      prefetch(slice[taken + kAhead - 1]);
       handle(lp, event);
     }
     if (!near.empty()) run_near(lp, nullptr);
@@ -282,7 +283,7 @@ void Worker::reserve(std::size_t count) {
   if (count <= capacity_) return;
   capacity_ = std::max(count + count / 2, std::size_t{256});
   WEFT_CHECK(capacity_ <= UINT32_MAX, "{} events in one window", count);
-  active_ = std::make_unique<Event[]>(capacity_);
+  active_ = std::make_unique<Event[]>(capacity_ + kAhead);
   keys_.resize(capacity_);
   scratch_.resize(capacity_);
 }
@@ -319,13 +320,12 @@ void Worker::run_groups(const Calendar::Bucket& bucket) {
       const std::uint32_t begin = first;
       first = counts[lp];
       counts[lp] = 0;
-      // Fetch what the LPs after this one will touch first: their state, object and packet.
+      // Fetch what the LPs after this one will touch first: their state and object.
       if (group + 1 < groups) __builtin_prefetch(&states[touched[group + 1]], 1);
       if (group < groups) {
         const char* next = reinterpret_cast<const char*>(states[touched[group]].process);
         __builtin_prefetch(next);
         __builtin_prefetch(next + 64);
-        __builtin_prefetch(active_[first].pointer<const char>());
       }
       run_slice(states[lp], &active_[begin], first - begin);
     }
