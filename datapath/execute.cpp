@@ -128,16 +128,16 @@ void Pipeline::Impl::to_tunnel(Pass& pass, const Step& step, const OuterStep& ou
   const std::uint32_t frame = frame_size_on_wire(*pass.packet, pass.parsed);
   if (frame + outer.overhead - 14 > vtep.underlay_mtu) [[unlikely]] {
     answer_too_big(pass, outer, result);
-    if (step.last) drop(pass.packet, DropReason::tunnel_too_big, 0, result);
+    if (step.last) drop(pass.packet, DropReason::tunnel_too_big, step.value, result);
     return;
   }
   if (uplink == 0) [[unlikely]] {
-    if (step.last) drop(pass.packet, DropReason::no_port, 0, result);
+    if (step.last) drop(pass.packet, DropReason::no_port, step.value, result);
     return;
   }
   Packet* p = step.last ? pass.packet : copy_of(pass, result);
   if (!encap(*p, outer.bytes, hash_inner_flow(pass.key, seed))) [[unlikely]]
-    return drop(p, DropReason::tunnel_too_big, 0, result);
+    return drop(p, DropReason::tunnel_too_big, step.value, result);
   output(p, uplink, result);
 }
 

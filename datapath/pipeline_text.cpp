@@ -203,6 +203,9 @@ std::vector<TraceLine> Pipeline::trace(const Packet& packet, PortNo in_port, Tim
     for (const Step& step : d.steps) {
       if (step.kind == StepKind::set || step.kind == StepKind::set_key)
         key.w[step.word] = (key.w[step.word] & ~step.mask) | step.value;
+      if (step.kind == StepKind::set_vlan || step.kind == StepKind::push_vlan)
+        key.set(place::vlan_tci, step.value | kVlanPresent);
+      if (step.kind == StepKind::pop_vlan) key.set(place::vlan_tci, 0);
       if (step.kind == StepKind::track || step.kind == StepKind::commit) {
         state = s.connections.peek(ct, step.zone, now);
         key.set(place::ct_state, state.state);

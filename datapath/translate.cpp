@@ -393,6 +393,7 @@ class Translator {
     if (port == nullptr) return suppose(DropReason::no_port, cookie_, 2);
     commit_changes();
     Step step;
+    step.value = cookie_;
     if (port->kind == PortKind::tunnel) {
       step.kind = StepKind::tunnel;
       if (!add_outer(*port, back, step.number))

@@ -275,6 +275,35 @@ TEST_CASE("dumps and traces", "[pipeline][text]") {
   REQUIRE(copy.pipeline.stats().rules == 3);
 }
 
+TEST_CASE("a trace follows tunnels and connections", "[pipeline][text]") {
+  Lab a, b({}, lab_vtep(2));
+  a.rules("actions=set_field:5->tun_id,set_field:172.16.0.2->tun_dst,output:10");
+  b.rules(
+      "table=0,in_port=10,ip,actions=ct(table=1,zone=3)\n"
+      "table=1,ct_state=+new+trk,ip,cookie=0x77,actions=ct(commit,zone=3),output:1\n"
+      "table=1,ct_state=+est+trk,ip,actions=output:2");
+  REQUIRE(a.send(FlowSpec{.payload = 10}, 1) == "20");
+  Packet* p = b.packet(a.output_bytes());
+  const auto text = [&] {
+    std::string t;
+    for (const auto& l : b.pipeline.trace(*p, datapath::PortNo{20}, b.now)) t += l.text + "\n";
+    return t;
+  };
+  const std::string before = text();
+  INFO(before);
+  REQUIRE(before == text());
+  REQUIRE(before.find("decapsulate VXLAN: tun_id=0x5, from 172.16.0.1\n") == 0);
+  REQUIRE(before.find("ct_state=+new+trk") != std::string::npos);
+  REQUIRE(before.find("cookie 0x77") != std::string::npos);
+  REQUIRE(before.ends_with("Datapath actions: ct(commit,zone=3),1\n"));
+  REQUIRE(b.pipeline.stats().connections == 0);
+  REQUIRE(b.send(p, 20) == "1");
+  REQUIRE(b.pipeline.stats().connections == 1);
+  p = b.packet(Bytes(10));
+  REQUIRE(text() == "no tunnel of this endpoint: out to the host's own stack\n");
+  b.pool.give(p);
+}
+
 TEST_CASE("damaged frames end as malformed, whatever the rules", "[pipeline]") {
   Lab lab;
   lab.rules("actions=output:2");
