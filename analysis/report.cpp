@@ -59,6 +59,9 @@ class Page {
   std::string html() {
     out_ = fmt::format(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+        // Whatever a scenario's names may contain: the page can reach no network.
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
         "<title>{} – weft</title><style>{}</style></head><body><main>\n",
         escape(r_.identity.scenario), kStyle);
@@ -86,14 +89,30 @@ class Page {
     out_ += fmt::format("<div class=\"tile\"><b>{}</b><span>{}</span></div>", escape(value),
                         escape(name));
   }
-  /// One row; a cell that starts with '>' is right-aligned, one that starts with '<' is HTML.
-  void row(const std::vector<std::string>& cells, const char* tag = "td") {
+  /// A cell: text unless it says otherwise. Names come from files, so nothing in the text itself
+  /// may decide.
+  struct Cell {
+    std::string text;
+    bool right = false;
+    bool html = false;
+    Cell(std::string t) : text(std::move(t)) {}  // NOLINT: implicit by design
+    Cell(const char* t) : text(t) {}             // NOLINT: implicit by design
+  };
+  static Cell right(std::string text) {
+    Cell c(std::move(text));
+    c.right = true;
+    return c;
+  }
+  static Cell raw(std::string html) {
+    Cell c(std::move(html));
+    c.html = true;
+    return c;
+  }
+  void row(const std::vector<Cell>& cells, const char* tag = "td") {
     out_ += "<tr>";
-    for (const std::string& c : cells) {
-      const bool right = !c.empty() && c[0] == '>';
-      const bool raw = !c.empty() && c[0] == '<';
-      out_ += fmt::format("<{0}{1}>{2}</{0}>", tag, right ? " class=\"r\"" : "",
-                          raw ? c : escape(right ? std::string_view(c).substr(1) : c));
+    for (const Cell& c : cells) {
+      out_ += fmt::format("<{0}{1}>{2}</{0}>", tag, c.right ? " class=\"r\"" : "",
+                          c.html ? c.text : escape(c.text));
     }
     out_ += "</tr>\n";
   }
@@ -115,8 +134,8 @@ class Page {
     out_ += fmt::format("<header><h1>{}<span class=\"badge {}\">{}</span></h1>",
                         escape(id.scenario), tone, word);
     if (!id.description.empty()) out_ += fmt::format("<p>{}</p>", escape(id.description));
-    out_ += fmt::format("<p class=\"dim\">{} · seed {} · weft {}{}</p>", escape(id.file), id.seed,
-                        escape(id.version),
+    out_ += fmt::format("<p class=\"dim\">{} · seed {} · weft {}{}</p>",
+                        escape(short_place({id.file, 0, 0})), id.seed, escape(id.version),
                         id.overrides.empty()
                             ? ""
                             : " · " + escape(fmt::format("{}", fmt::join(id.overrides, " "))));
@@ -197,15 +216,15 @@ class Page {
     if (r_.traffic.empty()) return;
     open("traffic", "Traffic");
     out_ += "<table>";
-    row({"", "", ">pairs", ">sent", ">delivered", ">lost", ">connections", ">lost", ">retransmits",
-         ">goodput"},
+    row({"", "", right("pairs"), right("sent"), right("delivered"), right("lost"),
+         right("connections"), right("lost"), right("retransmits"), right("goodput")},
         "th");
     for (const TrafficResult& t : r_.traffic) {
       const PairResult sum = total_of(t);
-      const auto count = [](std::uint64_t n) { return ">" + format_count(n); };
+      const auto count = [](std::uint64_t n) { return right(format_count(n)); };
       row({t.name, t.kind, count(t.pairs.size()), count(sum.sent), count(sum.delivered),
            count(sum.lost()), count(sum.connections_opened), count(sum.connections_lost),
-           count(sum.retransmits), ">" + (sum.bytes > 0 ? human_rate(goodput_bps(t)) : "–")});
+           count(sum.retransmits), right((sum.bytes > 0 ? human_rate(goodput_bps(t)) : "–"))});
     }
     out_ += "</table>";
     for (std::size_t i = 0; i < std::min(r_.traffic.size(), kMostCharts); ++i) {
@@ -243,12 +262,12 @@ class Page {
     out_ +=
         "<div class=\"legend\"><span><i class=\"k1\"></i>sent</span><span><i "
         "class=\"k2\"></i>dirtied meanwhile</span></div><table>";
-    row({"round", ">from", ">time", ">sent", ">dirtied", ""}, "th");
+    row({"round", right("from"), right("time"), right("sent"), right("dirtied"), ""}, "th");
     for (const MigrationRound& r : m.rounds) {
       row({r.stop_and_copy ? "stop-and-copy" : fmt::format("{}", r.number),
-           ">" + human_time(r.from), ">" + human_duration(r.to - r.from),
-           ">" + human_bytes(r.bytes), ">" + human_bytes(r.dirtied),
-           bar(r.bytes, most) + bar(r.dirtied, most, "s")});
+           right(human_time(r.from)), right(human_duration(r.to - r.from)),
+           right(human_bytes(r.bytes)), right(human_bytes(r.dirtied)),
+           raw(bar(r.bytes, most) + bar(r.dirtied, most, "s"))});
     }
     out_ += "</table>";
   }
@@ -268,10 +287,10 @@ class Page {
     }
     const auto places = drop_places(r_);
     out_ += "<table>";
-    row({">count", "by", "reason", "traffic", "at", "line"}, "th");
+    row({right("count"), "by", "reason", "traffic", "at", "line"}, "th");
     for (std::size_t i = 0; i < std::min(r_.drops.size(), kMostDrops); ++i) {
       const DropGroup& g = r_.drops[i];
-      row({">" + format_count(g.count), drop_title(g), g.reason,
+      row({right(format_count(g.count)), drop_title(g), g.reason,
            g.traffic.empty() ? "–" : g.traffic, places[i], short_place(g.place)});
     }
     out_ += "</table>";
@@ -310,16 +329,19 @@ class Page {
     if (r_.traffic.empty()) return;
     open("latency", "Latency");
     out_ += "<table>";
-    row({"", ">samples", ">min", ">mean", ">p50", ">p90", ">p99", ">p99.9", ">max"}, "th");
+    row({"", right("samples"), right("min"), right("mean"), right("p50"), right("p90"),
+         right("p99"), right("p99.9"), right("max")},
+        "th");
     for (const TrafficResult& t : r_.traffic) {
       const LatencyFigures f = latency_of(t);
       if (f.count == 0) {
-        row({t.name, ">0", ">–", ">–", ">–", ">–", ">–", ">–", ">–"});
+        row({t.name, right("0"), right("–"), right("–"), right("–"), right("–"), right("–"),
+             right("–"), right("–")});
         continue;
       }
-      const auto time = [](Duration d) { return ">" + human_duration(d); };
-      row({t.name, ">" + format_count(f.count), time(f.min), time(f.mean), time(f.p50), time(f.p90),
-           time(f.p99), time(f.p999), time(f.max)});
+      const auto time = [](Duration d) { return right(human_duration(d)); };
+      row({t.name, right(format_count(f.count)), time(f.min), time(f.mean), time(f.p50),
+           time(f.p90), time(f.p99), time(f.p999), time(f.max)});
     }
     out_ += "</table>";
     std::size_t charts = 0;
@@ -336,17 +358,18 @@ class Page {
     if (loads.empty()) return;
     open("links", loads.size() > kMostLinks ? "Links, the busiest" : "Links");
     out_ += "<table>";
-    row({"", ">rate", ">mean", ">peak", "", ">packets", ">peak queue", ">drops", ">ECN marks"},
+    row({"", right("rate"), right("mean"), right("peak"), "", right("packets"), right("peak queue"),
+         right("drops"), right("ECN marks")},
         "th");
     for (std::size_t i = 0; i < std::min(loads.size(), kMostLinks); ++i) {
       const LinkLoad& l = loads[i];
       const LinkResult& link = r_.links[l.link];
       const LinkDirection& d = link.directions[static_cast<std::size_t>(l.direction)];
-      row({direction_text(r_, l), ">" + human_rate(link.rate_bps), ">" + human_ppm(l.mean_ppm),
-           ">" + human_ppm(l.peak_ppm),
-           bar(l.mean_ppm, 1'000'000) + bar(l.peak_ppm, 1'000'000, "s"),
-           ">" + format_count(d.packets), ">" + human_bytes(l.peak_queue_bytes),
-           ">" + format_count(d.drops), ">" + format_count(d.ecn_marks)});
+      row({direction_text(r_, l), right(human_rate(link.rate_bps)), right(human_ppm(l.mean_ppm)),
+           right(human_ppm(l.peak_ppm)),
+           raw(bar(l.mean_ppm, 1'000'000) + bar(l.peak_ppm, 1'000'000, "s")),
+           right(format_count(d.packets)), right(human_bytes(l.peak_queue_bytes)),
+           right(format_count(d.drops)), right(format_count(d.ecn_marks))});
     }
     out_ +=
         "</table><div class=\"legend\"><span><i class=\"k1\"></i>mean</span><span><i "
@@ -360,16 +383,16 @@ class Page {
     open("datapath", "Datapath and control");
     if (c.lookups > 0) {
       out_ += "<table>";
-      row({"", ">lookups", ">exact match", ">megaflow", ">slow path", ">megaflows", ">masks",
-           ">connections", ">rules"},
+      row({"", right("lookups"), right("exact match"), right("megaflow"), right("slow path"),
+           right("megaflows"), right("masks"), right("connections"), right("rules")},
           "th");
       const auto line = [&](const std::string& name, const CacheResult& x) {
-        row({name, ">" + format_count(x.lookups),
-             ">" + human_ppm(ppm(x.exact_match_hits, x.lookups)),
-             ">" + human_ppm(ppm(x.megaflow_hits, x.lookups)),
-             ">" + human_ppm(ppm(x.slow_path, x.lookups)), ">" + format_count(x.megaflows),
-             ">" + format_count(x.masks), ">" + format_count(x.connections),
-             ">" + format_count(x.rules)});
+        row({name, right(format_count(x.lookups)),
+             right(human_ppm(ppm(x.exact_match_hits, x.lookups))),
+             right(human_ppm(ppm(x.megaflow_hits, x.lookups))),
+             right(human_ppm(ppm(x.slow_path, x.lookups))), right(format_count(x.megaflows)),
+             right(format_count(x.masks)), right(format_count(x.connections)),
+             right(format_count(x.rules))});
       };
       line("all", c);
       constexpr std::size_t kMostHypervisors = 16;

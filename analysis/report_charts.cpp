@@ -297,34 +297,36 @@ std::string migration_timeline(const MigrationResult& m) {
     return kLeft + (kRight - kLeft) * static_cast<double>((t - begin).ps) /
                        static_cast<double>((end - begin).ps);
   };
-  std::string svg = fmt::format("<svg viewBox=\"0 0 {} 82\" role=\"img\"><title>{}</title>", kWidth,
+  std::string svg = fmt::format("<svg viewBox=\"0 0 {} 92\" role=\"img\"><title>{}</title>", kWidth,
                                 escape(m.name + ": time line"));
-  double free = 0;
+  // Two lines for names: what does not fit beside its neighbour goes above it.
+  double free[2] = {0, 0};
   for (const MigrationRound& r : m.rounds) {
     const double x = x_at(r.from);
     const double width = std::max(x_at(r.to) - x, 1.5);
     const std::string name = r.stop_and_copy ? "stop-and-copy" : fmt::format("round {}", r.number);
     svg += fmt::format(
-        "<rect class=\"f {}\" x=\"{:.1f}\" y=\"26\" width=\"{:.1f}\" height=\"26\" rx=\"2\">"
+        "<rect class=\"f {}\" x=\"{:.1f}\" y=\"36\" width=\"{:.1f}\" height=\"26\" rx=\"2\">"
         "<title>{}: {} – {} ({}), {} sent, {} dirtied</title></rect>",
         r.stop_and_copy     ? "c2"
         : r.number % 2 == 1 ? "c1"
                             : "c3",
         x, std::max(width - 0.8, 1.2), name, human_time(r.from), human_time(r.to),
         human_duration(r.to - r.from), human_bytes(r.bytes), human_bytes(r.dirtied));
-    const double label = 6.4 * static_cast<double>(name.size());
-    if (x >= free && x + label < kRight) {
-      svg += fmt::format("<text class=\"label\" x=\"{:.1f}\" y=\"18\">{}</text>", x, name);
-      free = x + label + 10;
-    }
+    const double label = 6.8 * static_cast<double>(name.size());
+    const int row = x >= free[0] ? 0 : x >= free[1] ? 1 : -1;
+    if (row < 0 || x + label > kRight) continue;
+    svg += fmt::format("<text class=\"label\" x=\"{:.1f}\" y=\"{}\">{}</text>", x,
+                       row == 0 ? 30 : 14, name);
+    free[row] = x + label + 10;
   }
-  svg += line("axis", kLeft, 58, kRight, 58);
+  svg += line("axis", kLeft, 68, kRight, 68);
   const auto step =
       static_cast<std::int64_t>(nice(static_cast<std::uint64_t>(((end - begin).ps + 7) / 8)));
   for (std::int64_t t = 0; t <= (end - begin).ps; t += step) {
     const double x = x_at(begin + Duration{t});
-    svg += line("axis", x, 58, x, 62);
-    svg += text_at(x, 75,
+    svg += line("axis", x, 68, x, 72);
+    svg += text_at(x, 85,
                    t == 0            ? "start"
                    : x > kRight - 20 ? "end"
                                      : "middle",

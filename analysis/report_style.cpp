@@ -84,6 +84,7 @@ tip.textContent=text;tip.style.visibility='visible';
 tip.style.left=Math.min(e.clientX+14,innerWidth-tip.offsetWidth-8)+'px';tip.style.top=(e.clientY+14)+'px';});
 function hide(){tip.style.visibility='hidden';cursor.style.visibility='hidden';}
 svg.addEventListener('mouseleave',hide);});
+document.documentElement.setAttribute('data-ready','1');
 })();
 )js";
 

@@ -149,6 +149,10 @@ class Summary {
     if (sum.duplicates > 0) parts.push_back(counted(sum.duplicates, "duplicate"));
     if (sum.reordered > 0) parts.push_back(format_count(sum.reordered) + " reordered");
     if (sum.pending > 0) parts.push_back(format_count(sum.pending) + " open at the end");
+    if (const auto mean = mean_interval(x.samples)) {
+      const auto text = [](double ps) { return human_duration({static_cast<std::int64_t>(ps)}); };
+      parts.push_back(fmt::format("mean {} ± {}", text(mean->mean_ps), text(mean->half_width_ps)));
+    }
     if (parts.empty() || (parts.size() == 1 && x.pairs.size() > 1)) return;
     paragraph(fmt::format("{}: {}", x.name, fmt::join(parts, " · ")), 2, Tone::dim);
   }

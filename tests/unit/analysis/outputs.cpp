@@ -137,6 +137,41 @@ TEST_CASE("text that is not UTF-8 does not break the JSON", "[outputs]") {
   CHECK(!nlohmann::json::parse(lines_of(events_jsonl(r)).at(0)).is_discarded());
 }
 
+TEST_CASE("no name becomes a part of the page", "[outputs]") {
+  const auto count = [](const std::string& text, const std::string& what) {
+    std::size_t n = 0;
+    for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; ++at) ++n;
+    return n;
+  };
+  // The same page with a harmless and a harmful name has the same elements.
+  const auto page = [](const std::string& name) {
+    Results r = sample_results();
+    r.identity.scenario = r.identity.description = r.identity.file = r.identity.fault = name;
+    r.identity.overrides = {name};
+    r.nodes[0].name = r.nodes[7].name = r.nodes[7].address = r.vms[0].name = name;
+    r.traffic[0].name = r.traffic[0].kind = r.traffic[0].pairs[0].from = name;
+    for (auto& g : r.drops) g.traffic = g.reason = g.rule = g.place.file = name;
+    for (auto& d : r.drop_entries) d.where = name;
+    auto& m = r.migrations[0];
+    m.name = m.vm = m.from = m.to = m.failure = name;
+    r.caches[0].node = r.captures[0].path = r.digest = r.links[0].name = name;
+    r.events = {{name, at_ms(1), at_ms(2)}};
+    auto& e = r.expectations[0];
+    e.text = e.seen = e.when = name;
+    r.warnings[0].message = name;
+    return report_html(r);
+  };
+  const std::string good = page("(x)");
+  for (const char* bad : {"<b>", "<script>alert(1)</script>", "</script>", "</style>", "\"><i>",
+                          "'><i>", ">x", "<x"}) {
+    const std::string html = page(bad);
+    INFO(bad);
+    CHECK(count(html, "<") == count(good, "<"));
+    CHECK(count(html, ">") == count(good, ">"));
+    CHECK(count(html, "\"") == count(good, "\""));
+  }
+}
+
 TEST_CASE("the terminal's summary fits, and shows what matters", "[outputs]") {
   const Results r = sample_results();
   for (const unsigned width : {100u, 80u, 60u, 1000u}) {
