@@ -44,16 +44,19 @@ struct Agent::Impl {
     return out;
   }
 
+  /// One message may complete several commits: the last word on each rule counts.
   std::vector<RuleChange> mirrored_changes(const std::vector<RecordChange>& records) {
-    std::vector<RuleChange> out;
+    std::map<RuleKey, std::optional<RuleBody>> last;
     for (const RecordChange& r : records) {
       auto rule = parse_rule_record_key(r.key);
       auto body = r.value ? decode_rule_body(*r.value) : std::nullopt;
       if (rule && (body || !r.value))
-        out.push_back({std::move(*rule), std::move(body)});
+        last[std::move(*rule)] = std::move(body);
       else
         ++stats.ignored;
     }
+    std::vector<RuleChange> out;
+    for (auto& [key, body] : last) out.push_back({key, std::move(body)});
     return out;
   }
 
@@ -169,7 +172,9 @@ std::vector<Outgoing> Agent::take_outgoing() {
 
 Time Agent::next_wakeup() const { return impl_->link.next_wakeup(); }
 
-bool Agent::in_sync() const { return impl_->installed_once && impl_->link.mirror_complete(); }
+bool Agent::in_sync() const {
+  return impl_->installed_once && impl_->link.mirror_complete() && impl_->link.confirmed();
+}
 
 const AgentStats& Agent::stats() const {
   AgentStats& s = impl_->stats;

@@ -123,7 +123,8 @@ class Agent {
   std::vector<Outgoing> take_outgoing();
   Time next_wakeup() const;
 
-  /// True when the vSwitch has rules made from a complete state of the controller.
+  /// True when the vSwitch has rules made from a complete state of the controller, and the
+  /// controller has confirmed all reports.
   bool in_sync() const;
   const AgentStats& stats() const;
 

@@ -99,8 +99,12 @@ struct Controller::Impl {
   void locate(const std::string& port) {
     const auto host = elect(port);
     const auto old = location.find(port);
-    if (host && old != location.end() && old->second != *host) ++stats.moves;
-    if (host) location[port] = *host;
+    if (host) {
+      location[port] = *host;
+      const auto [last, first_time] = last_location.try_emplace(port, *host);
+      if (!first_time && last->second != *host) ++stats.moves;
+      last->second = *host;
+    }
     if (!host && old != location.end()) location.erase(old);
 
     const PortPlace place = compiler.place_of(port);
@@ -421,6 +425,7 @@ struct Controller::Impl {
   std::map<std::string, std::set<std::size_t>> reporters;  // port -> who ever reported it
   std::map<std::string, std::size_t> location;             // port -> host
   std::map<std::string, PortPlace> located_at;             // port -> place of its location record
+  std::map<std::string, std::size_t> last_location;        // kept while it is nowhere
   RecordTable locations;
 
   std::map<std::uint32_t, std::set<std::size_t>> vni_hosts;

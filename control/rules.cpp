@@ -169,7 +169,8 @@ bool HostRules::set_record(const std::string& key, const RecordValue& value) {
     if (value) record = decode_port_record(*value);
     const PortPlace at{vni_of(key), port_key_of(key)};
     change_place(at, [&](Place& place) {
-      if (!place.name.empty() && place_of_[place.name] == at) place_of_.erase(place.name);
+      const auto named = place_of_.find(place.name);
+      if (named != place_of_.end() && named->second == at) place_of_.erase(named);
       place.name = record ? record->name : "";
       place.mac = record ? record->mac : Mac{};
       const auto local = record ? local_.find(record->name) : local_.end();

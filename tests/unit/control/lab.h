@@ -307,6 +307,7 @@ class Lab {
 
   /// Runs everything that happens until `until`.
   void run_until(Time until) {
+    collect();
     while (true) {
       Time at = channel_queue_.empty() ? Time::never() : channel_queue_.begin()->first.first;
       if (controller_) at = std::min(at, controller_->next_wakeup());
@@ -338,11 +339,15 @@ class Lab {
     }
     return false;
   }
-  bool settled() {
-    if (!controller_ || !controller_->in_sync()) return false;
-    for (auto& h : hosts_)
-      if (!h->agent->in_sync() || difference(*h) != "") return false;
-    return true;
+  bool settled() { return unrest().empty(); }
+  /// What has not come to rest yet.
+  std::string unrest() {
+    if (!controller_ || !controller_->in_sync()) return "controller";
+    for (auto& h : hosts_) {
+      if (!h->agent->in_sync()) return h->name + ": agent";
+      if (const std::string d = difference(*h); !d.empty()) return d;
+    }
+    return {};
   }
   /// What the vSwitch has and what it should have; empty if equal.
   std::string difference(Host& h) {

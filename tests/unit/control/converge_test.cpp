@@ -1,0 +1,358 @@
+// Incremental equals recompute after each random change; bad channels and restarts at random
+// moments end with an empty difference; the styles give equal rules.
+#include "tests/catch.h"
+#include "tests/unit/control/lab.h"
+
+using namespace weft;
+using namespace weft::test;
+using namespace weft::control;
+
+namespace {
+
+/// One random change of the intent or of where ports are.
+class Chaos {
+ public:
+  Chaos(Lab& lab, std::uint64_t seed) : lab_(lab), r_(seed, "chaos") {}
+
+  void step() {
+    const Intent& in = lab_.controller().intent();
+    Transaction t;
+    switch (r_.below(14)) {
+      case 0:
+        add_port(t);
+        break;
+      case 1:
+        remove_port(in, t);
+        break;
+      case 2: {
+        Port p = pick(in.ports());
+        p.mac = mac_of(0x500000 + ++count_);
+        if (r_.below(2) == 0 && !p.addresses.empty()) p.addresses.pop_back();
+        t.update(p);
+        break;
+      }
+      case 3:
+      case 4: {
+        Group g = pick(in.groups());
+        const Port& p = pick(in.ports());
+        if (in.tenant_of_port(p.name) != g.tenant) break;
+        if (!g.members.erase(p.name)) g.members.insert(p.name);
+        t.update(g);
+        break;
+      }
+      case 5:
+      case 6:
+        add_acl(in, t);
+        break;
+      case 7:
+        if (!in.acls().empty()) t.remove(Table::acl, pick(in.acls()).name);
+        break;
+      case 8: {
+        Tenant tenant = pick(in.tenants());
+        tenant.has_policy = r_.below(4) != 0;
+        tenant.default_allow = r_.below(2) == 0;
+        if (tenant.default_cookie == 0) tenant.default_cookie = 1;
+        t.update(tenant);
+        break;
+      }
+      case 9: {
+        Router router = pick(in.routers());
+        if (router.ports.size() > 1 && r_.below(2) == 0) {
+          router.ports.pop_back();
+        } else {
+          router.ports = full_router_.count(router.name) ? full_router_[router.name] : router.ports;
+        }
+        t.update(router);
+        break;
+      }
+      case 10: {
+        Network n = pick(in.networks());
+        n.vni = 1000 + ++count_;
+        t.update(n);
+        break;
+      }
+      case 11: {
+        Port p = pick(in.ports());
+        p.requested = "hv-" + std::to_string(1 + r_.below(lab_.host_count()));
+        t.update(p);
+        break;
+      }
+      default:
+        move_something(in);
+    }
+    if (t.empty()) return;
+    const auto result = lab_.transact(t);
+    if (!result.ok()) ++refused;
+    ++applied;
+  }
+
+  void remember_routers() {
+    for (const auto& [name, router] : lab_.controller().intent().routers())
+      full_router_[name] = router.ports;
+  }
+  unsigned applied = 0, refused = 0;
+
+ private:
+  template <class T>
+  T pick(const std::map<std::string, T>& rows) {
+    auto it = rows.begin();
+    std::advance(it, static_cast<long>(r_.below(rows.size())));
+    return it->second;
+  }
+  void add_port(Transaction& t) {
+    const Network n = pick(lab_.controller().intent().networks());
+    Port p;
+    p.name = n.tenant + "/new-" + std::to_string(++count_);
+    p.network = n.name;
+    p.mac = mac_of(0x400000 + count_);
+    for (const Prefix& s : n.subnets) {
+      const std::uint32_t low = 100 + count_ % 100;
+      p.addresses.push_back(s.address.is6 ? IpAddress(Ip6{s.address.bits.high, low})
+                                          : IpAddress(Ip4{s.address.v4().value + low}));
+    }
+    t.insert(p);
+  }
+  void remove_port(const Intent& in, Transaction& t) {
+    const Port p = pick(in.ports());
+    for (const auto& [table, name] : in.referrers(Table::port, p.name)) {
+      if (table == Table::acl) t.remove(Table::acl, name);
+      if (table != Table::group) continue;
+      Group g = in.groups().at(name);
+      g.members.erase(p.name);
+      t.update(g);
+    }
+    t.remove(Table::port, p.name);
+  }
+  void add_acl(const Intent& in, Transaction& t) {
+    const Group g = pick(in.groups());
+    const auto peer = [&]() -> Peer {
+      switch (r_.below(5)) {
+        case 0:
+          return {};
+        case 1:
+          return {Peer::Kind::prefix, "", {Ip4{0x0a000000u + (1u << 8)}, 24}};
+        case 2: {
+          for (int i = 0; i < 20; ++i) {
+            const Port p = pick(in.ports());
+            if (in.tenant_of_port(p.name) == g.tenant) return {Peer::Kind::port, p.name, {}};
+          }
+          return {};
+        }
+        case 3:
+          for (const auto& [name, n] : in.networks())
+            if (n.tenant == g.tenant && r_.below(2) == 0) return {Peer::Kind::network, name, {}};
+          return {};
+        default:
+          return {Peer::Kind::group, g.name, {}};
+      }
+    };
+    Acl a;
+    a.name = g.tenant + "/acl-" + std::to_string(++count_);
+    a.tenant = g.tenant;
+    a.cookie = 5'000'000 + count_;
+    a.allow = r_.below(2) == 0;
+    a.priority = static_cast<int>(r_.below(300));
+    a.from = peer();
+    a.to = peer();
+    a.protocol = static_cast<AclProtocol>(r_.below(4));
+    t.insert(a);
+  }
+  void move_something(const Intent& in) {
+    const Port p = pick(in.ports());
+    const auto to = static_cast<unsigned>(r_.below(lab_.host_count()));
+    if (!lab_.is_bound(p.name)) return lab_.bind(p.name, to);
+    if (r_.below(5) == 0) return lab_.unbind(p.name);
+    lab_.move(p.name, to);
+  }
+
+  Lab& lab_;
+  RandomStream r_;
+  std::uint32_t count_ = 0;
+  std::map<std::string, std::vector<RouterPort>> full_router_;
+};
+
+void populate(Lab& lab) {
+  REQUIRE(lab.transact(three_tier("shop", 100, 3, true)).ok());
+  REQUIRE(lab.transact(three_tier("shed", 200, 2, false)).ok());
+  unsigned n = 0;
+  for (const auto& [name, port] : lab.controller().intent().ports())
+    if (n++ % 4 != 3) lab.bind(name, n % static_cast<unsigned>(lab.host_count()));
+}
+
+Channel bad_channel(RandomStream& r) {
+  Channel c;
+  c.loss_percent = static_cast<std::uint32_t>(r.below(40));
+  c.duplicate_percent = static_cast<std::uint32_t>(r.below(40));
+  c.garbage_percent = static_cast<std::uint32_t>(r.below(10));
+  c.delay_min = microseconds(20);
+  c.delay_max = microseconds(50 + static_cast<std::int64_t>(r.below(8'000)));
+  return c;
+}
+
+std::vector<std::string> rules(Lab& lab, unsigned host) {
+  return lab.host(host).sink->book.rules();
+}
+
+}  // namespace
+
+TEST_CASE("incremental equals recompute after each change of 200 random sequences") {
+  unsigned applied = 0, refused = 0;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    Lab lab(seed, 3, seed % 4 == 0 ? Style::central : Style::hybrid, TunnelType::geneve, {}, false);
+    populate(lab);
+    Chaos chaos(lab, seed);
+    chaos.remember_routers();
+    for (int i = 0; i < 12; ++i) {
+      chaos.step();
+      if (i % 3 == 0) lab.run_for(microseconds(400));
+      const std::string difference = lab.controller().check_recompute();
+      INFO("seed " << seed << " step " << i);
+      REQUIRE(difference == "");
+    }
+    applied += chaos.applied;
+    refused += chaos.refused;
+  }
+  REQUIRE(applied > 1000);
+  REQUIRE(refused < applied / 4);
+}
+
+TEST_CASE("over bad channels and with restarts the difference becomes empty") {
+  const std::uint64_t seed = GENERATE(range(1, 25));
+  RandomStream r(seed, "converge");
+  const Style style = r.below(2) == 0 ? Style::hybrid : Style::central;
+  Lab lab(seed, 3, style, TunnelType::geneve, bad_channel(r), false);
+  populate(lab);
+  Chaos chaos(lab, seed);
+  chaos.remember_routers();
+  for (int i = 0; i < 25; ++i) {
+    if (lab.controller_runs()) chaos.step();
+    switch (r.below(10)) {
+      case 0:
+        lab.restart_agent(static_cast<unsigned>(r.below(3)));
+        break;
+      case 1:
+        if (lab.controller_runs()) lab.stop_controller();
+        break;
+      case 2:
+      case 3:
+        if (!lab.controller_runs()) lab.start_controller();
+        break;
+      default:
+        break;
+    }
+    lab.run_for(microseconds(static_cast<std::int64_t>(r.below(20'000))));
+  }
+  if (!lab.controller_runs()) lab.start_controller();
+  lab.settle();
+  INFO("seed " << seed);
+  REQUIRE(lab.controller().check_recompute() == "");
+  REQUIRE(lab.unrest() == "");
+  REQUIRE(lab.controller().check_recompute() == "");
+  for (unsigned i = 0; i < 3; ++i) {
+    for (const auto& [name, port] : lab.host(i).ports)
+      if (lab.controller().intent().ports().count(name) > 0)
+        REQUIRE(lab.controller().location_of(name) == lab.host(i).name);
+  }
+}
+
+TEST_CASE("hybrid and central give equal rules, whatever happened on the way") {
+  const auto tunnel = GENERATE(TunnelType::geneve, TunnelType::vxlan);
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    Lab hybrid(seed, 3, Style::hybrid, tunnel, {}, false);
+    Lab central(seed + 1000, 3, Style::central, tunnel, {20, 20, 0, {}, milliseconds(1)}, false);
+    for (Lab* lab : {&hybrid, &central}) {
+      populate(*lab);
+      Chaos chaos(*lab, seed);
+      chaos.remember_routers();
+      for (int i = 0; i < 20; ++i) {
+        chaos.step();
+        lab->run_for(milliseconds(lab == &central ? 3 : 1));
+      }
+      lab->settle();
+      INFO("seed " << seed);
+      REQUIRE(lab->controller().check_recompute() == "");
+      REQUIRE(lab->unrest() == "");
+    }
+    for (unsigned i = 0; i < 3; ++i) {
+      REQUIRE(rules(hybrid, i).size() > 40);
+      REQUIRE(rules(hybrid, i) == rules(central, i));
+    }
+  }
+}
+
+TEST_CASE("a controller that restarts changes no rule, and catches up with what happened") {
+  const auto style = GENERATE(Style::hybrid, Style::central);
+  Lab lab(11, 3, style, TunnelType::geneve, {10, 10, 0, {}, milliseconds(1)}, false);
+  populate(lab);
+  REQUIRE(lab.settle());
+  std::vector<std::uint64_t> operations;
+  for (unsigned i = 0; i < 3; ++i) operations.push_back(lab.host(i).sink->operations);
+  lab.stop_controller();
+  lab.run_for(seconds(2));
+  lab.start_controller();
+  REQUIRE(lab.settle());
+  for (unsigned i = 0; i < 3; ++i) REQUIRE(lab.host(i).sink->operations == operations[i]);
+
+  lab.stop_controller();
+  const unsigned to = (lab.host_of("shop/web-1") + 1) % 3;
+  lab.move("shop/web-1", to);
+  lab.run_for(seconds(1));
+  lab.start_controller();
+  REQUIRE(lab.settle());
+  REQUIRE(lab.controller().location_of("shop/web-1") == lab.host(to).name);
+}
+
+TEST_CASE("an agent that restarts finds its rules and changes none") {
+  const auto style = GENERATE(Style::hybrid, Style::central);
+  Lab lab(12, 3, style, TunnelType::geneve, {}, false);
+  populate(lab);
+  REQUIRE(lab.settle());
+  const auto operations = lab.host(1).sink->operations;
+  lab.restart_agent(1);
+  REQUIRE(lab.settle());
+  REQUIRE(lab.host(1).agent->in_sync());
+  REQUIRE(lab.host(1).sink->operations == operations);
+
+  // What changes while it is down is applied as a difference when it is back.
+  lab.restart_agent(1);
+  Transaction t;
+  t.remove(Table::acl, "shop/web-to-app");
+  REQUIRE(lab.transact(t).ok());
+  REQUIRE(lab.settle());
+  REQUIRE(lab.host(1).sink->operations > operations);
+  REQUIRE(lab.host(1).sink->operations < operations + 200);
+}
+
+TEST_CASE("a late report of the old hypervisor cannot take a port back") {
+  Lab lab(13, 2, Style::hybrid, TunnelType::geneve, {}, false);
+  populate(lab);
+  const std::string port = "shop/app-1";
+  if (lab.is_bound(port)) lab.unbind(port);
+  lab.run_for(milliseconds(10));
+  lab.host(0).agent->port_up({port, 50, true, 7}, lab.now());
+  lab.host(1).agent->port_up({port, 50, true, 8}, lab.now());
+  lab.run_for(milliseconds(10));
+  REQUIRE(lab.controller().location_of(port) == "hv-2");
+  lab.host(0).agent->port_up({port, 51, true, 7}, lab.now());
+  lab.run_for(milliseconds(10));
+  REQUIRE(lab.controller().location_of(port) == "hv-2");
+  lab.host(1).agent->port_down(port, lab.now());
+  lab.run_for(milliseconds(10));
+  REQUIRE(lab.controller().location_of(port) == "");
+}
+
+TEST_CASE("agents receive only what their ports can need") {
+  Lab lab(14, 3, Style::hybrid, TunnelType::geneve, {}, false);
+  REQUIRE(lab.transact(three_tier("shop", 100, 3, true)).ok());
+  REQUIRE(lab.transact(three_tier("shed", 200, 3, true)).ok());
+  lab.bind("shop/web-1", 0);
+  lab.bind("shed/web-1", 1);
+  REQUIRE(lab.settle());
+  for (const std::string& rule : rules(lab, 0)) {
+    for (const char* vni : {"metadata=0xc8,", "metadata=0xc9,", "metadata=0xca,"})
+      REQUIRE(rule.find(vni) == std::string::npos);
+    // No port here is a destination of app-to-db.
+    REQUIRE(rule.find("tp_dst=5432") == std::string::npos);
+  }
+  REQUIRE(rules(lab, 2).size() < 45);  // no ports: what every vSwitch has
+}
