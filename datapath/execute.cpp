@@ -257,7 +257,7 @@ void Pipeline::Impl::reply(Pass& pass, const Step& step, Outputs& result) {
     WEFT_CHECK(world.pool != nullptr, "set_world() has not been called");
     answer = world.pool->clone(*pass.packet, world.new_packet_id());
     answer->born = pass.now;
-    turn_into_echo_reply(*answer, pass.parsed);
+    made = make_echo_reply(*answer, pass.parsed);
   } else {
     answer = fresh_answer(pass);
     made = step.kind == StepKind::arp_reply

@@ -27,8 +27,8 @@ bool is_error6(const Packet& p, const Ipv6Header& ip) {
   return icmp == nullptr || icmp->type < 128;
 }
 
-/// Appends up to `room` bytes of the IP packet in `about` to `error`, whose headers are `own`
-/// bytes.
+/// Appends the first `room` bytes (or what there is) of the IP packet in `about` to `error`, whose
+/// headers are `own` bytes.
 std::uint32_t quote(Packet& error, const Packet& about, std::uint32_t own, std::uint32_t room) {
   const std::uint32_t from_headers = std::min(room, about.header_size() - kL3);
   error.resize_headers(own + from_headers);
@@ -54,8 +54,9 @@ bool build_icmp_error(Packet& error, const Packet& about, std::uint8_t type, std
       return false;
     constexpr std::uint32_t kOwn = kL3 + sizeof(Ipv4Header) + sizeof(IcmpHeader);
     error.reset_headers(kOwn);
-    const std::uint32_t quoted =
-        quote(error, about, kOwn, 576 - sizeof(Ipv4Header) - sizeof(IcmpHeader));
+    const std::uint32_t quoted = quote(
+        error, about, kOwn,
+        std::min<std::uint32_t>(ip->total_length, 576 - sizeof(Ipv4Header) - sizeof(IcmpHeader)));
     at<EthernetHeader>(error.data()) = {eth->src, eth->dst, kEtherIpv4};
     auto& out = at<Ipv4Header>(error.data() + kL3);
     out.version_ihl = 0x45;
@@ -83,7 +84,9 @@ bool build_icmp_error(Packet& error, const Packet& about, std::uint8_t type, std
     constexpr std::uint32_t kOwn = kL3 + sizeof(Ipv6Header) + sizeof(IcmpHeader);
     error.reset_headers(kOwn);
     const std::uint32_t quoted =
-        quote(error, about, kOwn, 1280 - sizeof(Ipv6Header) - sizeof(IcmpHeader));
+        quote(error, about, kOwn,
+              std::min<std::uint32_t>(ip->payload_length + sizeof(Ipv6Header),
+                                      1280 - sizeof(Ipv6Header) - sizeof(IcmpHeader)));
     at<EthernetHeader>(error.data()) = {eth->src, eth->dst, kEtherIpv6};
     auto& out = at<Ipv6Header>(error.data() + kL3);
     out.set_first_word(0, 0);

@@ -141,6 +141,43 @@ TEST_CASE("a router says that the time is over", "[pipeline][reply]") {
   }
 }
 
+TEST_CASE("answers to tagged frames have the tag", "[pipeline][reply]") {
+  Lab lab;
+  lab.rules(
+      "priority=3,ip,nw_ttl=64,tcp,actions=icmp_error(11,0,10.0.1.1)\n"
+      "priority=3,icmp,actions=icmp_echo_reply\n"
+      "priority=3,arp,actions=arp_reply(02:aa:00:00:00:01)");
+  const auto tag = hex("8100 6064");
+  const auto has_tag = [&] {
+    const Bytes f = lab.output_bytes();
+    return std::equal(tag.begin(), tag.end(), f.begin() + 12) &&
+           (f[16] != 8 || f[17] != 0 || slow_verify(f, 18));
+  };
+  Packet* p = lab.packet(FlowSpec{.vlan = true, .payload = 30});
+  const Bytes before = frame_of(*p);
+  REQUIRE(lab.send(p, 1) == "1 drop(route.ttl)");
+  REQUIRE(has_tag());
+  REQUIRE(frame_of(*lab.outputs.dropped[0].packet) == before);
+  REQUIRE(lab.send(FlowSpec{.protocol = wire::kProtoIcmp, .vlan = true, .payload = 30}, 1) ==
+          "1 consumed");
+  REQUIRE(has_tag());
+  REQUIRE(lab.send(lab.packet(hex("ffffffffffff 020000000005 8100 6064 0806 0001 0800 06 04 0001"
+                                  "020000000005 0a000005 000000000000 0a000001")),
+                   2) == "2 consumed");
+  REQUIRE(has_tag());
+}
+
+TEST_CASE("an error quotes the packet, not the padding behind it", "[pipeline][reply]") {
+  Lab lab;
+  lab.rules("ip,actions=icmp_error(11,0,10.0.1.1)");
+  Packet* p = lab.packet(FlowSpec{.payload = 2});
+  Bytes f = frame_of(*p);
+  lab.pool.give(p);
+  f.resize(60 + 40);  // a real NIC pads
+  REQUIRE(lab.send(lab.packet(f), 1) == "1 drop(route.ttl)");
+  REQUIRE(lab.output_bytes().size() == 14 + 20 + 8 + 42);
+}
+
 TEST_CASE("an answer to a packet from a tunnel goes back through it", "[pipeline][reply]") {
   Lab a, b({}, lab_vtep(2));
   a.rules(
