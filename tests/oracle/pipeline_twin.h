@@ -65,14 +65,15 @@ class PipelineTwin {
     int weight = 0;
     DropReason reason = DropReason::no_rule;
     int takers = 0;
-    std::vector<std::pair<One, int>> pending;
+    int next_table = 0;        // of a copy that waits
+    std::vector<One> pending;  // copies made by ct(table=N)
   };
 
   void go(One& p, int table) {
     visit(p, table);
     if (p.takers == 0) result_.dropped.push_back(p.reason);
     auto pending = std::move(p.pending);
-    for (auto& [copy, next] : pending) go(copy, next);
+    for (One& copy : pending) go(copy, copy.next_table);
   }
   static void suppose(One& p, DropReason r, int weight) {
     if (weight < p.weight) return;
@@ -215,7 +216,8 @@ class PipelineTwin {
     copy.key.set(place::ct_state, p.ct.state);
     copy.key.set(place::ct_zone, zone);
     copy.key.set(place::ct_mark, p.ct.mark);
-    p.pending.push_back({copy, a.table});
+    copy.next_table = a.table;
+    p.pending.push_back(copy);
   }
 
   void output(One& p, std::uint64_t port) {
