@@ -79,10 +79,10 @@ std::string counts(const scenarios::Scenario& s) {
   }
   for (const auto& tenant : s.tenants) vms += tenant.vms.size();
   for (const auto& traffic : s.traffic) pairs += traffic.pairs.size();
-  return fmt::format("{}, {}, {}, {}, {}, {} ({}), {}, {}", plural(machines, "host"),
+  return fmt::format("{}, {}, {}, {}, {}, {} of traffic ({}), {}, {}", plural(machines, "host"),
                      switches == 1 ? "1 switch" : fmt::format("{} switches", switches),
                      plural(s.underlay.links.size(), "link"), plural(s.tenants.size(), "tenant"),
-                     plural(vms, "VM"), plural(s.traffic.size(), "traffic"), plural(pairs, "pair"),
+                     plural(vms, "VM"), plural(s.traffic.size(), "kind"), plural(pairs, "pair"),
                      plural(s.events.size(), "event"), plural(s.expect.size(), "expectation"));
 }
 

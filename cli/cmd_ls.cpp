@@ -207,6 +207,7 @@ int ls(const Flags& flags) {
     const std::string what = name;
     if (flags.what.empty() ? what == "ports" || what == "addresses" : what != flags.what) continue;
     const Table table = make(s);
+    if (flags.what.empty() && !flags.json && table.rows.empty()) continue;
     if (flags.json) {
       json[name] = to_json(table);
     } else {

@@ -54,6 +54,7 @@ class TreeBuilder : public YAML::EventHandler {
       : document_(document), file_(file), errors_(errors) {}
 
   YamlNode* root() const { return root_; }
+  const YamlNode* last_scalar() const { return last_scalar_; }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -74,6 +75,7 @@ class TreeBuilder : public YAML::EventHandler {
     YamlNode* node = document_.make(YamlNode::Kind::scalar, place(mark));
     node->text = value;
     node->quoted = tag == "!";
+    last_scalar_ = node;
     if (!node->quoted && (value.empty() || value == "~" || value == "null")) {
       node->kind = YamlNode::Kind::null;
     }
@@ -169,7 +171,32 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<Frame> frames_;
   std::unordered_map<YAML::anchor_t, Anchor> anchors_;
   YamlNode* root_ = nullptr;
+  const YamlNode* last_scalar_ = nullptr;
 };
+
+namespace {
+/// yaml-cpp takes the end of the file for a closing quote: is that of the last scalar there?
+bool closing_quote_missing(const std::string& text, const YamlNode& scalar) {
+  std::size_t at = 0;
+  for (int line = 1; line < scalar.place.line; ++line) at = text.find('\n', at) + 1;
+  for (int column = 1; column < scalar.place.column && at < text.size(); ++column) {
+    do {
+      ++at;  // a character of UTF-8
+    } while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80);
+  }
+  if (at >= text.size() || (text[at] != '"' && text[at] != '\'')) return false;
+  const char quote = text[at];
+  for (++at; at < text.size(); ++at) {
+    const bool doubled = quote == '\'' && text.compare(at, 2, "''") == 0;
+    if (doubled || (quote == '"' && text[at] == '\\')) {
+      ++at;
+    } else if (text[at] == quote) {
+      return false;
+    }
+  }
+  return true;
+}
+}  // namespace
 
 YamlNode* Document::make(YamlNode::Kind kind, Place place) {
   if (nodes_.size() >= 4 * kMaxNodes) {
@@ -200,6 +227,12 @@ std::unique_ptr<Document> Document::parse(const std::string& text, const std::st
       return nullptr;
     }
     document->root_ = builder.root();
+    if (builder.last_scalar() != nullptr && builder.last_scalar()->quoted &&
+        closing_quote_missing(text, *builder.last_scalar())) {
+      errors.push_back({"not valid YAML: a quote is opened and never closed",
+                        builder.last_scalar()->place, "is the file complete?"});
+      return nullptr;
+    }
     if (parser.HandleNextDocument(builder)) {
       errors.push_back({"more than one document (`---`) in the file", builder.root()->place,
                         "one file is one scenario"});

@@ -97,8 +97,10 @@ class ExpectReader {
       expect_.measures.emplace_back(measure.name, read_bounds(*value, measure));
     }
     read_window(reader);
+    const std::size_t errors = diag_.count();
     reader.finish();
-    if (expect_.measures.empty() && !expect_.dropped_by && node.kind == YamlNode::Kind::map) {
+    if (diag_.count() == errors && expect_.measures.empty() && !expect_.dropped_by &&
+        node.kind == YamlNode::Kind::map) {
       std::vector<std::string> names;
       for (const Measure& m : measures_of(expect_.subject)) names.emplace_back(m.name);
       diag_.error(node.place, "an expectation that expects nothing", suggest("", names));
@@ -317,7 +319,7 @@ class ExpectReader {
       return;
     }
     if (std::find(names.begin(), names.end(), value.text) == names.end() &&
-        context_.tenants_whole && context_.events_whole) {
+        context_.tenants_whole && context_.traffic_whole && context_.events_whole) {
       diag_.error(value.place, fmt::format("nothing drops by `{}`", value.text),
                   suggest(value.text, names));
     }

@@ -143,6 +143,7 @@ class RuleReader {
       if (convert(diag_, node, one)) peer.prefix = {one, one.is6 ? 128 : 32};
       return;
     }
+    if (!context_.tenants_whole) return;  // it may be one of what could not be read
     std::vector<std::string> names = names_of(context_.groups[tenant_]);
     for (const auto& n : names_of(context_.networks[tenant_])) names.push_back(n);
     for (const auto& n : names_of(context_.vms[tenant_])) names.push_back(n);

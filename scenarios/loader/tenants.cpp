@@ -217,6 +217,7 @@ class TenantReader {
       if (is_name(diag_, entry.place, entry.key, "group")) read_group(entry);
     }
     groups_broken_ = diag_.count() != errors;
+    if (groups_broken_) context_.tenants_whole = false;
   }
 
   void read_group(const YamlNode::Entry& entry) {

@@ -296,6 +296,7 @@ class TrafficReader {
       if (count > others) {
         diag_.error(place, fmt::format("{} destinations for each source, but {} has only {}", count,
                                        endpoint_name(context_.scenario, f), others));
+        broken_ = true;
         return;
       }
       // Floyd's choice of `count` among `others`, without itself; in the order of the list.
@@ -481,7 +482,8 @@ class TrafficReader {
                   fmt::format("duration is {}; without `stop` it goes on to the end",
                               format_duration(context_.scenario.duration)));
     }
-    if (traffic_.start + traffic_.warmup >= std::min(end, traffic_.stop)) {
+    if (traffic_.warmup.ps > 0 && traffic_.start < std::min(end, traffic_.stop) &&
+        traffic_.start + traffic_.warmup >= std::min(end, traffic_.stop)) {
       diag_.error(reader.place("warmup"), "the warm-up leaves nothing to measure");
     }
   }

@@ -456,7 +456,9 @@ void read_underlay(Context& context, const YamlNode* section, const Place& top) 
   const YamlNode* graphml = reader.take("graphml");
   const YamlNode* overrides = reader.take("overrides");
   reader.finish();
-  if (section != nullptr && leaf_spine == nullptr && nodes == nullptr && graphml == nullptr) {
+  const bool is_there = section != nullptr && (section->kind == YamlNode::Kind::map ||
+                                               section->kind == YamlNode::Kind::null);
+  if (is_there && leaf_spine == nullptr && nodes == nullptr && graphml == nullptr) {
     context.diag.error(reader.place(), "underlay has no nodes",
                        "give `leaf_spine`, `nodes` and `links`, or `graphml`");
   }
