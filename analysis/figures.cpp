@@ -66,8 +66,12 @@ LatencyFigures latency_of(std::span<const Sample> samples) {
   return f;
 }
 
+bool all_samples_kept(const TrafficResult& traffic) {
+  return traffic.samples_left_out == 0 && traffic.histogram.count <= traffic.samples.size();
+}
+
 LatencyFigures latency_of(const TrafficResult& traffic) {
-  if (traffic.samples_left_out == 0) return latency_of(std::span(traffic.samples));
+  if (all_samples_kept(traffic)) return latency_of(std::span(traffic.samples));
   const LatencyHistogram& h = traffic.histogram;
   LatencyFigures f;
   f.count = h.count;
@@ -89,7 +93,7 @@ LatencyFigures latency_of(const TrafficResult& traffic, Time from, Time to) {
     if (s.at >= from && s.at - s.latency <= to) inside.push_back(s);
   }
   LatencyFigures f = latency_of(std::span<const Sample>(inside));
-  f.exact = traffic.samples_left_out == 0;
+  f.exact = all_samples_kept(traffic);
   return f;
 }
 

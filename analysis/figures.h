@@ -24,6 +24,8 @@ struct LatencyFigures {
   std::uint32_t max_pair = 0;
 };
 LatencyFigures latency_of(const TrafficResult& traffic);
+/// False if some latencies are in the histogram alone (udp keeps no single ones).
+bool all_samples_kept(const TrafficResult& traffic);
 /// Of samples whose time from question to answer touches [from, to].
 LatencyFigures latency_of(const TrafficResult& traffic, Time from, Time to);
 LatencyFigures latency_of(std::span<const Sample> samples);

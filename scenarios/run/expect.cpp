@@ -183,8 +183,14 @@ class Judge {
     }
     const std::string& name = s_.events[event].name;
     std::optional<Time> started, ended;
-    for (const EventResult& x : r_.events) {
-      if (x.name == name) started = x.started, ended = x.ended;
+    const auto noted = std::find_if(r_.events.begin(), r_.events.end(),
+                                    [&](const EventResult& x) { return x.name == name; });
+    if (noted != r_.events.end()) {
+      started = noted->started, ended = noted->ended;
+    } else if (s_.events[event].at && *s_.events[event].at < r_.identity.reached) {
+      // A command of the scenario happens when it says.
+      started = s_.events[event].at;
+      ended = end_of_command(s_.events[event]);
     }
     if (const MigrationResult* m = migration(name)) started = m->started, ended = m->ended;
     if (!started) {
@@ -194,6 +200,16 @@ class Judge {
     from_ = *started;
     if (ended) to_ = std::min(to_, *ended);
     return true;
+  }
+
+  /// Failures last for their time or to the end of the run; a change of policy is a moment.
+  static std::optional<Time> end_of_command(const EventSpec& e) {
+    if (e.migrate) return std::nullopt;
+    if (e.fail) return e.fail->duration ? std::optional(*e.at + *e.fail->duration) : std::nullopt;
+    if (e.controller && e.controller->stop) {
+      return e.controller->duration ? std::optional(*e.at + *e.controller->duration) : std::nullopt;
+    }
+    return e.at;
   }
 
   const MigrationResult* migration(const std::string& name) const {
@@ -376,8 +392,8 @@ class Judge {
     const LatencyFigures f = windowed_ ? latency_of(t, from_, to_) : latency_of(t);
     if (windowed_ && !f.exact) {
       return fail(
-          fmt::format("nothing was measured for {}: there were too many samples to keep, so "
-                      "a window cannot be judged",
+          fmt::format("nothing was measured for {}: single latencies were not kept, so a "
+                      "window cannot be judged",
                       measure));
     }
     if (f.count == 0) {

@@ -133,6 +133,17 @@ TEST_CASE("the histogram agrees with the samples within its error", "[figures]")
   }
 }
 
+TEST_CASE("latencies that are in the histogram alone count", "[figures]") {
+  // As udp has them: no single samples.
+  TrafficResult t;
+  for (int i = 1; i <= 100; ++i) t.histogram.add(microseconds(i));
+  const LatencyFigures f = latency_of(t);
+  CHECK(f.count == 100);
+  CHECK(!f.exact);
+  CHECK(f.max == microseconds(100));
+  CHECK(!latency_of(t, Time{}, at_ms(1)).exact);
+}
+
 TEST_CASE("a window takes the samples whose wait touches it", "[figures]") {
   TrafficResult t;
   t.samples = {{at_ms(10), milliseconds(1), 0},   // 9-10

@@ -29,6 +29,10 @@ Scenario scenario() {
   s.traffic[0].name = "web", s.traffic[1].name = "probe", s.traffic[2].name = "idle";
   s.events.resize(3);
   s.events[0].name = "move", s.events[1].name = "cut", s.events[2].name = "never";
+  s.events[0].migrate = MigrateEvent{};
+  s.events[1].at = ms(300);
+  s.events[1].fail = FailEvent{.link = 0, .node = {}, .duration = milliseconds(20)};
+  s.events[2].at = ms(5000);
   s.underlay.nodes.resize(2);
   s.underlay.nodes[0].name = "hv-1-1", s.underlay.nodes[1].name = "leaf-1";
   s.underlay.links.resize(2);
@@ -220,12 +224,15 @@ TEST_CASE("windows", "[expect]") {
       {"the slow one is in it", kAsIs, during(traffic(0, {{"max", at_most(5 * kMs)}}), 0), false, {"during move", "slowest 20 ms at 165 ms"}},
       {"the slow one waits in it", kAsIs, within(traffic(0, {{"max", at_most(5 * kMs)}}), ms(146), ms(147)), false, {}},
       {"the slow one is not in it", kAsIs, during(traffic(0, {{"max", at_most(5 * kMs)}}), 1), true, {"during cut, 300 ms – 320 ms"}},
+      {"a command that nobody noted happens when it says", [](Results& r) { r.events.clear(); },
+       during(traffic(0, {{"sent", exactly(20)}}), 1), true, {"during cut, 300 ms – 320 ms"}},
+      {"but not after the end", [](Results& r) { r.events.clear(); }, during(traffic(0, {{"sent", at_least(0)}}), 2), false, {"never started"}},
       {"during what never happened", kAsIs, during(traffic(0, {{"lost", exactly(0)}}), 2), false, {"never started"}},
       {"after the end", kAsIs, within(traffic(0, {{"lost", exactly(0)}}), ms(2000), ms(3000)), false, {"the run ended at 1 s"}},
       {"no samples within", [](Results& r) { r.traffic[0].samples.resize(100); },
        within(traffic(0, {{"p99", at_most(kMs)}}), ms(500), ms(600)), false, {"nothing was measured"}},
       {"samples that were not kept", [](Results& r) { r.traffic[0].samples_left_out = 1; },
-       within(traffic(0, {{"p99", at_most(kMs)}}), ms(500), ms(600)), false, {"too many samples"}},
+       within(traffic(0, {{"p99", at_most(kMs)}}), ms(500), ms(600)), false, {"were not kept"}},
       {"lost within", [](Results& r) { r.traffic[0].series[31].answered = 4; }, during(traffic(0, {{"lost", exactly(0)}}), 1), false,
        {"lost 6, wanted 0"}},
       {"lost elsewhere", [](Results& r) { r.traffic[0].series[40].answered = 4; }, during(traffic(0, {{"lost", exactly(0)}}), 1), true, {}},
