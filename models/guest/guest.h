@@ -12,7 +12,8 @@
 //   guest.attach(other_station);    // resumes
 //   guest.announce();               // gratuitous ARP, unsolicited neighbour advertisement
 //
-// While it is detached nothing but stats() and moving it is allowed.
+// While it is detached nothing but stats() and moving it is allowed. A station outlives the guests
+// that are attached to it: destroying an attached guest gives back what waits for a neighbour.
 #pragma once
 
 #include <cstdint>

@@ -307,12 +307,10 @@ void TcpConnection::set_reading(bool on) {
   const std::uint64_t before = rcv_adv_;
   if (!dead_) {
     stack_->advertise(*this);
-    if (rcv_adv_ != before) ack_now_ = true;
-    if (!unread_.empty() || peer_fin_ + 1 != rcv_nxt_) {
-      // nothing more to tell
-    } else if (events_ != nullptr && !fin_told_) {
+    if (rcv_adv_ != before) ack_now_ = true;  // tells that the window has opened
+    // A FIN that came while nobody was reading.
+    if (unread_.empty() && peer_fin_ != UINT64_MAX && rcv_nxt_ > peer_fin_)
       stack_->peer_finished(*this);
-    }
   }
   if (!busy_) stack_->after_callbacks(*this);
 }

@@ -121,10 +121,12 @@ TEST_CASE("apps: udp counts loss, duplicates and reordering exactly", "[guest][a
   CHECK(s.duplicates == t.world.duplicated);
   CHECK(s.reordered > 0);
   CHECK(s.bytes == s.delivered * 1000);
-  CHECK(s.latency.count() == s.delivered);
-  CHECK(s.latency.min() == microseconds(10));
-  CHECK(s.latency.quantile_ppm(500'000) >= microseconds(10));
-  CHECK(s.latency.quantile_ppm(500'000) < microseconds(11));
+  CHECK(s.latency.count == s.delivered);
+  CHECK(s.latency.min_ps == microseconds(10).ps);
+  // All but the one in a hundred that was held back (and datagrams queue behind nothing).
+  CHECK(s.latency.buckets[LatencyHistogram::bucket_of(microseconds(10).ps)] * 100 >
+        s.delivered * 95);
+  CHECK(s.latency.max_ps == (milliseconds(1) + microseconds(10)).ps);
   CHECK(s.integrity_faults == 0);
   check_series(s);
   CHECK(t.world.settled());
@@ -352,29 +354,4 @@ TEST_CASE("guest: wrong content is an internal fault, or counted", "[guest][apps
     world.run(seconds(1));
     CHECK(b.stats()[0]->integrity_faults == 1);
   }
-}
-
-TEST_CASE("latency histogram: quantiles against the sorted values", "[guest]") {
-  RandomStream random(1, "histogram");
-  LatencyHistogram h, first, second;
-  std::vector<std::int64_t> values;
-  for (int i = 0; i < 20'000; ++i) {
-    const auto v = static_cast<std::int64_t>(random.below(1ULL << (1 + random.below(50))));
-    values.push_back(v);
-    h.add({v});
-    (i % 3 == 0 ? first : second).add({v});
-  }
-  first.merge(second);
-  std::sort(values.begin(), values.end());
-  for (std::uint32_t ppm :
-       {1u, 1'000u, 100'000u, 500'000u, 900'000u, 990'000u, 999'000u, 1'000'000u}) {
-    const std::size_t rank = std::max<std::size_t>(1, (values.size() * ppm + 999'999) / 1'000'000);
-    const std::int64_t exact = values[rank - 1];
-    const std::int64_t got = h.quantile_ppm(ppm).ps;
-    CHECK(got >= exact);
-    CHECK(static_cast<double>(got) <= static_cast<double>(exact) * 1.0625 + 1);
-    CHECK(first.quantile_ppm(ppm) == h.quantile_ppm(ppm));
-  }
-  CHECK(h.min().ps == values.front());
-  CHECK(h.max().ps == values.back());
 }
