@@ -12,9 +12,6 @@
 
 namespace weft::analysis::report {
 
-/// For text and for attribute values.
-std::string escape(std::string_view text);
-
 extern const char* const kStyle;
 extern const char* const kScript;
 

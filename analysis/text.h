@@ -33,6 +33,9 @@ std::string short_place(const Place& place);
 /// Seconds with nine digits, rounded down: "2.000000001".
 std::string seconds_text(Time t);
 
+/// For text and attribute values of HTML, SVG and XML; control characters become '?'.
+std::string escape(std::string_view text);
+
 /// a * 1'000'000 / b, rounded down, at most 2^64 - 1; 0 if b is 0.
 std::uint64_t ppm(std::uint64_t a, std::uint64_t b);
 /// Bits per second of `bytes` over `over`; 0 if it took no time.

@@ -16,6 +16,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "analysis/text.h"
+
 namespace weft::cli {
 namespace {
 
@@ -168,32 +170,6 @@ void judge(TestResult& result, int status, const std::string& answer, const std:
   std::fflush(stdout);
   std::fflush(stderr);
   _exit(0);
-}
-
-std::string xml(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\n':
-        out += "&#10;";
-        break;
-      default:
-        out += static_cast<unsigned char>(c) < 0x20 && c != '\t' ? '?' : c;
-    }
-  }
-  return out;
 }
 
 std::string seconds_text(std::uint64_t milliseconds) {
@@ -374,16 +350,16 @@ std::string junit_text(const std::vector<TestResult>& results) {
       results.size(), failures, errors, seconds_text(milliseconds));
   for (const TestResult& r : results) {
     out += fmt::format("<testcase classname=\"{}\" name=\"{}\" time=\"{}\"",
-                       xml(fs::path(r.test.file).parent_path().string()), xml(r.test.name()),
-                       seconds_text(r.milliseconds));
+                       analysis::escape(fs::path(r.test.file).parent_path().string()),
+                       analysis::escape(r.test.name()), seconds_text(r.milliseconds));
     if (r.passed()) {
       out += "/>\n";
       continue;
     }
     const char* tag = r.status == TestStatus::failed ? "failure" : "error";
-    out +=
-        fmt::format(">\n<{} message=\"{}\">{}</{}>\n</testcase>\n", tag, xml(status_text(r.status)),
-                    xml(fmt::format("{}", fmt::join(r.details, "\n"))), tag);
+    out += fmt::format(">\n<{} message=\"{}\">{}</{}>\n</testcase>\n", tag,
+                       analysis::escape(status_text(r.status)),
+                       analysis::escape(fmt::format("{}", fmt::join(r.details, "\n"))), tag);
   }
   return out + "</testsuite>\n</testsuites>\n";
 }
