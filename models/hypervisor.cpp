@@ -203,7 +203,7 @@ void Hypervisor::report(std::uint32_t event, std::uint32_t phase, std::uint64_t 
                         std::uint64_t dirtied, std::uint64_t lost, std::string text) {
   auto& context = node_.context();
   records_.push_back(
-      {node_.now(), context.order(), event, phase, bytes, dirtied, lost, std::move(text)});
+      {node_.now(), context.order(), event, phase, bytes, dirtied, lost, std::move(text), node_.index});
   context.note(event, phase);
   if (director_)
     context.send(*director_, node_.now() + kSignalDelay, sim::EventClass::control, kPhase, 0,
