@@ -5,9 +5,12 @@
 // port), and the ones-complement sum of any slice is known in constant time, so checksums over them
 // are always right and always cheap.
 //
-//   The 16-bit word k of stream s (big endian, k = offset / 2) is (a(s) + b(s) * k) mod 65535,
-//   with a in [0, 65534], b in [1, 65534] derived from s. Sums of an arithmetic series are closed
-//   forms; odd offsets take half words at the ends.
+//   Word k of stream s (big endian, k = offset / 2) lies in block j = k / 64 at i = k mod 64. Each
+//   of its two bytes is 0x40 + (step * (phase + i) mod 64), with a phase in [0, 63] and an odd step
+//   for each byte derived from (s, j). Every byte is '@'..DEL: never a line end, a colon or a small
+//   length, so a protocol analyser that guesses by port takes it for data, not for a broken header.
+//   An odd step visits all 64 values once per block, so every whole block has the same sum; a part
+//   of a block is a difference of two table entries. Sums are therefore constant time.
 //
 // Payload that came from a capture, a real port or a control message is carried as it is: `bytes`
 // is a reference-counted immutable buffer shared by clones and slices across threads.
