@@ -67,7 +67,7 @@ def several_ways(weft, scenario, folder):
         compare(f'{threads} threads', first,
                 run(weft, scenario, folder / f'threads-{threads}', '--threads', threads))
     compare('without captures', first,
-            run(weft, scenario, folder / 'plain', '--threads', '1', '--no-captures'), True)
+            run(weft, scenario, folder / 'plain', '--threads', '1', '--no-capture'), True)
     other = run(weft, scenario, folder / 'seed', '--threads', '1', '--seed', '982451653')
     # What does not depend on the seed at all would make the rest a weak test; say so.
     note = '' if other['digest'] != first['digest'] else ' (another seed: the same digest)'
