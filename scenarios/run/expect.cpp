@@ -134,15 +134,14 @@ class Judge {
             const std::string& remark = {}) {
     const Unit unit = unit_of(measure);
     const bool ok = (b.min || b.max) && (!b.min || value >= *b.min) && (!b.max || value <= *b.max);
-    std::string text = measure + " " + value_text(unit, value, false);
-    // A miss by less than the rounding must not look like a hit.
+    // A miss by less than the rounding must not look like a hit: what failed is shown exactly.
+    std::string text = measure + " " + value_text(unit, value, !ok);
+    if (!remark.empty()) text += " " + remark;
     if (!ok && !b.min && !b.max) {
       text += ", but no bound was given";
     } else if (!ok) {
-      const std::string exact = value_text(unit, value, true);
-      text = fmt::format("{} {}, wanted {}", measure, exact, bounds_text(unit, b));
+      text += ", wanted " + bounds_text(unit, b);
     }
-    if (!remark.empty()) text += " " + remark;
     seen_.push_back(text);
     outcome_.passed = outcome_.passed && ok;
     return ok;
