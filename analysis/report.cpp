@@ -294,6 +294,26 @@ class Page {
     return time_chart(chart);
   }
 
+  /// The slowest answer of each step: where a move or a failure was felt.
+  std::string slowest_chart(const TrafficResult& t) const {
+    constexpr std::int64_t kColumns = 250;
+    TimeChart chart;
+    chart.title = t.name + ": slowest answers over time";
+    chart.end = r_.identity.reached;
+    chart.step = Duration{std::max<std::int64_t>((chart.end.ps + kColumns - 1) / kColumns, 1)};
+    chart.bands = bands_;
+    chart.unit = "ps";
+    chart.per_second = false;
+    Series slowest{"slowest answer", "c2", std::vector<std::uint64_t>(kColumns, 0), true};
+    for (const Sample& s : t.samples) {
+      auto& most = slowest.values[static_cast<std::size_t>(
+          std::clamp<std::int64_t>(s.at.ps / chart.step.ps, 0, kColumns - 1))];
+      most = std::max(most, static_cast<std::uint64_t>(s.latency.ps));
+    }
+    chart.series.push_back(std::move(slowest));
+    return time_chart(chart);
+  }
+
   void latency() {
     if (r_.traffic.empty()) return;
     open("latency", "Latency");
@@ -318,6 +338,7 @@ class Page {
       if ((t.samples.empty() && t.histogram.count == 0) || charts++ >= kMostCharts) continue;
       out_ += fmt::format("<h3>{}</h3>", escape(t.name));
       out_ += latency_chart(t);
+      if (!t.samples.empty()) out_ += slowest_chart(t);
     }
     close();
   }

@@ -173,8 +173,10 @@ std::string time_chart(const TimeChart& c) {
   for (std::uint64_t part = 1; part <= 2; ++part) {
     const double y = kBottom - (kBottom - kTop) * static_cast<double>(part) / 2;
     svg += line("grid", kLeft, y, kRight, y);
-    std::string label =
-        c.unit == "b/s" ? human_rate(shown_most * part / 2) : human_figure(shown_most * part / 2);
+    const std::uint64_t value = shown_most * part / 2;
+    std::string label = c.unit == "b/s"  ? human_rate(value)
+                        : c.unit == "ps" ? human_duration({static_cast<std::int64_t>(value)})
+                                         : human_figure(value);
     if (shown_most == 1 && part == 1) label = "0.5";
     svg += text_at(kLeft - 6, y + 4, "end", label + (c.per_second && c.unit.empty() ? "/s" : ""));
   }

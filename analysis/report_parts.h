@@ -38,8 +38,7 @@ struct TimeChart {
   std::vector<Series> series;
   std::vector<Band> bands;
   bool stacked_columns = false;  ///< columns on top of each other instead of lines
-  /// What a value means in the unit of the axis, "" or "b/s"; values are per column and are shown
-  /// per second if `per_second`.
+  /// "", "b/s" or "ps". Values are per column and are shown per second if `per_second`.
   std::string unit;
   bool per_second = true;
 };

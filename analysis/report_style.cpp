@@ -69,6 +69,8 @@ footer{color:var(--dim);font-size:13px;margin-top:20px}
 const char* const kScript = R"js(
 (function(){
 var tip=document.getElementById('tip');
+function time(v){return v>=1e12?(v/1e12).toPrecision(3)+' s':v>=1e9?(v/1e9).toPrecision(3)+' ms':
+v>=1e6?(v/1e6).toPrecision(3)+' µs':(v/1e3).toPrecision(3)+' ns';}
 function show(v){if(v>=1e9)return (v/1e9).toPrecision(3)+' G';if(v>=1e6)return (v/1e6).toPrecision(3)+' M';
 if(v>=1e4)return (v/1e3).toPrecision(3)+' k';return String(Math.round(v*10)/10);}
 document.querySelectorAll('svg[data-chart]').forEach(function(svg){
@@ -78,7 +80,7 @@ var box=svg.getBoundingClientRect(),x=(e.clientX-box.left)/box.width*d.width;
 var t=(x-d.left)/(d.right-d.left);if(t<0||t>=1){return hide();}
 var i=Math.min(Math.floor(t*d.end/d.step),d.series[0].values.length-1);
 var text=(i*d.step).toFixed(d.digits)+' s';
-d.series.forEach(function(s){text+='\n'+s.name+': '+show(s.values[i]*d.scale)+d.unit;});
+d.series.forEach(function(s){text+='\n'+s.name+': '+(d.unit==' ps'?time(s.values[i]):show(s.values[i]*d.scale)+d.unit);});
 cursor.setAttribute('x1',x);cursor.setAttribute('x2',x);cursor.style.visibility='visible';
 tip.textContent=text;tip.style.visibility='visible';
 tip.style.left=Math.min(e.clientX+14,innerWidth-tip.offsetWidth-8)+'px';tip.style.top=(e.clientY+14)+'px';});
