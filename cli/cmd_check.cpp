@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "scenarios/loader/ports.h"
 #include "scenarios/spec.h"
 
 namespace weft::cli {

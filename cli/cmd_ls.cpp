@@ -12,7 +12,8 @@
 namespace weft::cli {
 namespace {
 
-using scenarios::NodeKind;
+using scenarios::is_machine;
+using scenarios::kind_name;
 using scenarios::Scenario;
 
 /// Rows of text under headings; what --json prints as a list of objects.
@@ -21,22 +22,6 @@ struct Table {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;
 };
-
-const char* kind_name(NodeKind kind) {
-  switch (kind) {
-    case NodeKind::router:
-      return "router";
-    case NodeKind::bridge:
-      return "switch";
-    case NodeKind::hub:
-      return "hub";
-    case NodeKind::host:
-      return "host";
-    case NodeKind::hypervisor:
-      return "hypervisor";
-  }
-  return "";
-}
 
 std::string address_text(const scenarios::NodeSpec& node) {
   return node.address ? fmt::format("{}/{}", node.address->text(), node.prefix_length) : "-";
@@ -50,7 +35,7 @@ Table hosts(const Scenario& s) {
   Table table{"hosts", {"host", "kind", "address", "gateway", "mac", "memory", "vms"}, {}};
   for (std::size_t i = 0; i < s.underlay.nodes.size(); ++i) {
     const auto& n = s.underlay.nodes[i];
-    if (n.kind != NodeKind::host && n.kind != NodeKind::hypervisor) continue;
+    if (!is_machine(n)) continue;
     table.rows.push_back({n.name, kind_name(n.kind), address_text(n),
                           n.gateway ? n.gateway->text() : "-", n.mac.text(),
                           n.memory ? format_bytes(*n.memory) : "-", std::to_string(vms[i])});
@@ -64,7 +49,7 @@ Table switches(const Scenario& s) {
   for (const auto& link : s.underlay.links) ++ports[link.a], ++ports[link.b];
   for (std::size_t i = 0; i < s.underlay.nodes.size(); ++i) {
     const auto& n = s.underlay.nodes[i];
-    if (n.kind == NodeKind::host || n.kind == NodeKind::hypervisor) continue;
+    if (is_machine(n)) continue;
     table.rows.push_back({n.name, kind_name(n.kind), address_text(n), std::to_string(ports[i])});
   }
   return table;

@@ -5,25 +5,23 @@
 #include <algorithm>
 #include <set>
 
+#include "scenarios/loader/ports.h"
 #include "scenarios/loader/sections.h"
 
 namespace weft::scenarios {
-namespace {
-
-bool is_machine(const NodeSpec& node) {
-  return node.kind == NodeKind::host || node.kind == NodeKind::hypervisor;
-}
-
-/// Locally administered; the second byte says whose: 48 machines, 52 routers.
-Mac underlay_mac(std::uint64_t kind, std::size_t index) {
-  return Mac::from_u64(0x020000000000ULL | kind << 32 | (index + 1));
-}
 
 IpAddress host_address(const Prefix& subnet, std::uint64_t n) {
   if (!subnet.address.is6) return Ip4{subnet.address.v4().value + static_cast<std::uint32_t>(n)};
   Ip6 bits = subnet.address.v6();
   bits.low += n;
   return bits;
+}
+
+namespace {
+
+/// Locally administered; the second byte says whose: 48 machines, 52 routers.
+Mac underlay_mac(std::uint64_t kind, std::size_t index) {
+  return Mac::from_u64(0x020000000000ULL | kind << 32 | (index + 1));
 }
 
 /// The last address that a host may have.

@@ -9,12 +9,25 @@ namespace weft::scenarios {
 
 std::string port_name(const UnderlaySpec& underlay, std::size_t node, std::size_t link) {
   const NodeSpec& n = underlay.nodes[node];
-  if (n.kind == NodeKind::host || n.kind == NodeKind::hypervisor) return n.name + ".uplink";
+  if (is_machine(n)) return n.name + ".uplink";
   const LinkSpec& l = underlay.links[link];
-  const std::string& a = underlay.nodes[l.a].name;
-  const std::string& b = underlay.nodes[l.b].name;
-  const bool named = l.name != a + "--" + b;
-  return n.name + "." + (named ? l.name : l.a == node ? b : a);
+  return n.name + "." + underlay.nodes[l.a == node ? l.b : l.a].name;
+}
+
+const char* kind_name(NodeKind kind) {
+  switch (kind) {
+    case NodeKind::router:
+      return "router";
+    case NodeKind::bridge:
+      return "switch";
+    case NodeKind::hub:
+      return "hub";
+    case NodeKind::host:
+      return "host";
+    case NodeKind::hypervisor:
+      return "hypervisor";
+  }
+  return "";
 }
 
 namespace {
@@ -42,9 +55,9 @@ void find_point(Context& context, CaptureSpec& capture, const Place& place) {
       if (capture.point.compare(0, node.size(), node) != 0) continue;
       const std::string& peer = scenario.underlay.nodes[end == link.a ? link.b : link.a].name;
       if (capture.point != port_name(scenario.underlay, end, l) &&
-          capture.point != node + "." + peer)
+          capture.point != node + "." + peer && capture.point != node + "." + link.name) {
         continue;
-      capture.point = port_name(scenario.underlay, end, l);
+      }
       capture.node = end;
       capture.link = l;
       return;

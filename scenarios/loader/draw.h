@@ -3,7 +3,8 @@
 //
 // The SVG is layered: machines at the bottom, each with its VMs as small squares in the colour of
 // their tenant; above them the switches by their distance from the nearest machine (leaves, then
-// spines); links between switches of one layer are arcs. Same scenario, same bytes.
+// spines); links between switches of one layer are arcs. Same scenario, same bytes. Names hold
+// letters, digits, - and _ only, so that no format needs escaping.
 #pragma once
 
 #include <string>

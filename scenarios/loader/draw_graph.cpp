@@ -1,25 +1,10 @@
 #include <fmt/format.h>
 
 #include "scenarios/loader/draw.h"
+#include "scenarios/loader/ports.h"
 
 namespace weft::scenarios {
 namespace {
-
-const char* kind_name(NodeKind kind) {
-  switch (kind) {
-    case NodeKind::router:
-      return "router";
-    case NodeKind::bridge:
-      return "switch";
-    case NodeKind::hub:
-      return "hub";
-    case NodeKind::host:
-      return "host";
-    case NodeKind::hypervisor:
-      return "hypervisor";
-  }
-  return "";
-}
 
 const char* dot_shape(NodeKind kind) {
   switch (kind) {
@@ -61,7 +46,7 @@ std::string draw_dot(const Scenario& scenario) {
 }
 
 std::string draw_graphml(const Scenario& scenario) {
-  // Names hold letters, digits, - and _ only, and quantities no markup: nothing needs escaping. The
+  // Names hold letters, digits, - and _ only, quantities no markup: nothing needs escaping. The
   // loader's own controllers are left out, or reading the file back would make them twice.
   const UnderlaySpec& underlay = scenario.underlay;
   const auto& control = scenario.overlay.control;
@@ -87,8 +72,7 @@ std::string draw_graphml(const Scenario& scenario) {
     const NodeSpec& node = underlay.nodes[n];
     if (own(n)) continue;
     out += fmt::format("    <node id=\"{}\">{}", node.name, data("kind", kind_name(node.kind)));
-    const bool machine = node.kind == NodeKind::host || node.kind == NodeKind::hypervisor;
-    if (machine && node.address) {
+    if (is_machine(node) && node.address) {
       out += data("ip", fmt::format("{}/{}", node.address->text(), node.prefix_length));
     }
     if (node.memory) out += data("memory", fmt::format("{}B", node.memory->bytes));

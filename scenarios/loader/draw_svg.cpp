@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "scenarios/loader/draw.h"
+#include "scenarios/loader/ports.h"
 
 namespace weft::scenarios {
 namespace {
@@ -13,27 +14,6 @@ constexpr int kMargin = 24, kTitle = 56, kSwitchHeight = 30, kLayerGap = 96, kVm
 /// Okabe and Ito's colours, which colour-blind people can tell apart; then around again.
 constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                     "#e69f00", "#56b4e9", "#8c6d31", "#5a5a5a"};
-
-bool is_machine(const NodeSpec& node) {
-  return node.kind == NodeKind::host || node.kind == NodeKind::hypervisor;
-}
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '&')
-      out += "&amp;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
-}
 
 struct Box {
   int x = 0, y = 0, width = 0, height = 0;  ///< x: the middle
@@ -66,7 +46,7 @@ class Picture {
         "<rect width=\"{0}\" height=\"{1}\" fill=\"#ffffff\"/>\n"
         "<text x=\"{2}\" y=\"30\" font-size=\"17\" font-weight=\"600\" text-anchor=\"start\" "
         "fill=\"#1a1a1a\">{3}</text>\n",
-        width_, height_, kMargin, escaped(scenario_.name));
+        width_, height_, kMargin, scenario_.name);
     out += "<g fill=\"none\" stroke=\"#9aa5b1\" stroke-width=\"1.2\">\n";
     for (const LinkSpec& link : underlay_.links) out += draw_link(link);
     out += "</g>\n";
@@ -196,7 +176,7 @@ class Picture {
         node.name, node.address ? " " + node.address->text() : "", box.x - box.width / 2, box.y,
         box.width, box.height, machine ? 4 : 8, fill);
     // A name that does not fit is left to the title (the tool tip).
-    if (static_cast<int>(node.name.size()) * 7 <= box.width + 4) {
+    if (static_cast<int>(node.name.size()) * 6 <= box.width) {
       out += fmt::format("<text x=\"{}\" y=\"{}\" fill=\"#1a1a1a\">{}</text>\n", box.x,
                          box.y + (machine ? 16 : 19), node.name);
     }

@@ -1,4 +1,4 @@
-// Names of ports, as `weft ls` prints them and captures use them.
+// Names of ports and kinds, as `weft ls` prints them and captures use them.
 #pragma once
 
 #include <string>
@@ -7,7 +7,16 @@
 
 namespace weft::scenarios {
 
-/// "hv-1-1.uplink", "leaf-1.spine-2"; "NODE.LINK" for a link that was given a name of its own.
+/// "hv-1-1.uplink", "leaf-1.spine-2". Of parallel links between two nodes all have the same port
+/// name; a capture tells them apart as "NODE.LINK".
 std::string port_name(const UnderlaySpec& underlay, std::size_t node, std::size_t link);
+
+/// As scenarios write it: "router", "switch", "hub", "host", "hypervisor".
+const char* kind_name(NodeKind kind);
+
+/// A host or hypervisor: an end of the network, with one link.
+inline bool is_machine(const NodeSpec& node) {
+  return node.kind == NodeKind::host || node.kind == NodeKind::hypervisor;
+}
 
 }  // namespace weft::scenarios

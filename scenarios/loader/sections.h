@@ -65,6 +65,8 @@ std::optional<std::size_t> add_node(Context& context, NodeSpec node);
 std::optional<std::size_t> add_link(Context& context, LinkSpec link);
 /// Gives every node and router interface its address, gateway and MAC.
 void assign_underlay_addresses(Context& context);
+/// The N-th address of a subnet.
+IpAddress host_address(const Prefix& subnet, std::uint64_t n);
 /// What `tunnel`s add to a guest's IP packet until it is an underlay IP packet.
 std::uint32_t tunnel_overhead(const Scenario& scenario);
 

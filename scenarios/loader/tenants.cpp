@@ -34,13 +34,6 @@ std::uint64_t host_numbers(const Prefix& subnet) {
   return bits < 2 ? 0 : (1ULL << bits) - 2;
 }
 
-IpAddress host_address(const Prefix& subnet, std::uint64_t n) {
-  if (!subnet.address.is6) return Ip4{subnet.address.v4().value + static_cast<std::uint32_t>(n)};
-  Ip6 bits = subnet.address.v6();
-  bits.low += n;
-  return bits;
-}
-
 /// Reads one tenant; what is being built and what refers to it within.
 class TenantReader {
  public:

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "scenarios/loader/graphml.h"
+#include "scenarios/loader/ports.h"
 #include "scenarios/loader/sections.h"
 
 namespace weft::scenarios {
@@ -16,10 +17,6 @@ std::vector<std::string> names_of(const NameTable& table) {
 }
 
 namespace {
-
-bool is_machine(const NodeSpec& node) {
-  return node.kind == NodeKind::host || node.kind == NodeKind::hypervisor;
-}
 
 const std::vector<std::string> kNodeKinds{"router", "switch", "hub", "host", "hypervisor"};
 constexpr NodeKind kKindOf[] = {NodeKind::router, NodeKind::bridge, NodeKind::hub, NodeKind::host,
@@ -222,7 +219,16 @@ void read_links(Context& context, const YamlNode& section, const LinkSpec& host_
         link.a = ends.a;
         link.b = ends.b;
       }
-      reader.read("name", link.name);
+      if (reader.read("name", link.name)) {
+        // A name like those we give, A--B, is allowed: GraphML that was written here has them.
+        const std::size_t dashes = link.name.find("--");
+        const Place place = reader.place("name");
+        const std::string_view name = link.name;
+        is_name(context.diag, place, name.substr(0, dashes), "link");
+        if (dashes != std::string::npos) {
+          is_name(context.diag, place, name.substr(dashes + 2), "link");
+        }
+      }
       read_link_keys(reader, link);
       reader.finish();
       link.place = item->place;
