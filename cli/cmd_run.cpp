@@ -47,7 +47,6 @@ int run(const Flags& flags) {
   print_errors(outcome.errors);
   const auto& results = outcome.results;
   if (results.identity.scenario.empty()) return outcome.exit_code;
-  for (const auto& w : results.warnings) fmt::print(stderr, "warning: {}\n", w.text());
   if (!flags.quiet)
     fmt::print("{}", analysis::terminal_summary(results, analysis::terminal_style(STDOUT_FILENO),
                                                 outcome.folder));

@@ -22,8 +22,8 @@ enum EventKind : std::uint16_t {
   kControlTimer,
   /// timer: housekeeping of a vSwitch (idle flows and connections).
   kExpireTimer,
-  /// timer: an unanswered ARP or neighbour solicitation of a router; data = neighbour index.
-  kNeighbourTimer,
+  /// timer: the guests of a hypervisor boot.
+  kBootTimer,
   /// command: start of everything at time zero.
   kStart,
   /// command: data = index of the scenario's event.

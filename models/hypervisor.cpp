@@ -63,8 +63,9 @@ void Hypervisor::start() {
   for (const auto& place : places_) {
     place->plug_in();
     if (agent_) agent_->port_up(place->local_port(), node_.now());
-    place->vm.guest->attach(place->station);
   }
+  node_.context().arm(boot_timer_, node_.now() + (agent_ ? config_.boot_limit : Duration{}),
+                      kBootTimer, 0, 0);
   node_.context().arm(expire_timer_, node_.now() + milliseconds(100), kExpireTimer, 0, 0);
 }
 
@@ -100,6 +101,9 @@ void Hypervisor::handle(sim::Context& context, const sim::Event& event) {
       pipeline_.expire(node_.now());
       context.arm(expire_timer_, node_.now() + milliseconds(100), kExpireTimer, 0, 0);
       break;
+    case kBootTimer:
+      boot();
+      break;
     case kCommand:
       command(static_cast<std::uint32_t>(event.data));
       break;
@@ -115,8 +119,21 @@ void Hypervisor::handle(sim::Context& context, const sim::Event& event) {
       WEFT_CHECK(node_.handle_state(event), "hypervisor {} got an event of kind {}", node_.name,
                  event.kind);
   }
+  if (!boot_armed_ && !booted_ && agent_ && agent_->in_sync()) {
+    boot_armed_ = true;
+    context.arm(boot_timer_, node_.now() + config_.boot_delay, kBootTimer, 0, 0);
+  }
   pump();
   if (agent_) flush_agent();
+}
+
+void Hypervisor::boot() {
+  booted_ = true;
+  for (const auto& place : places_) {
+    if (!place || place->running || !place->vm.guest) continue;
+    place->running = true;
+    place->vm.guest->attach(place->station);
+  }
 }
 
 void Hypervisor::discard(const sim::Event& event) {
@@ -202,8 +219,8 @@ void Hypervisor::flush_agent() {
 void Hypervisor::report(std::uint32_t event, std::uint32_t phase, std::uint64_t bytes,
                         std::uint64_t dirtied, std::uint64_t lost, std::string text) {
   auto& context = node_.context();
-  records_.push_back(
-      {node_.now(), context.order(), event, phase, bytes, dirtied, lost, std::move(text), node_.index});
+  records_.push_back({node_.now(), context.order(), event, phase, bytes, dirtied, lost,
+                      std::move(text), node_.index});
   context.note(event, phase);
   if (director_)
     context.send(*director_, node_.now() + kSignalDelay, sim::EventClass::control, kPhase, 0,
@@ -223,6 +240,7 @@ Hypervisor::Place& Hypervisor::plug(Vm vm, std::vector<datapath::ConnectionState
   place.plug_in();
   pipeline_.import_zone(control::zone_of(place.number().value), connections, node_.now());
   if (agent_) agent_->port_up(place.local_port(), node_.now());
+  place.running = true;
   place.vm.guest->attach(place.station);
   if (announce) place.vm.guest->announce();
   return place;
@@ -256,6 +274,9 @@ void Hypervisor::command(std::uint32_t event) {
       return report(
           event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
           fmt::format("{} is already being moved by {}", move->vm, plan_->events[other].name));
+  if (!place->running)
+    return report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+                  fmt::format("{} has not booted yet", move->vm));
   report(event, static_cast<std::uint32_t>(Phase::start));
   leaving_[event] = std::make_unique<MoveSource>(*this, event, *place);
   leaving_[event]->begin();

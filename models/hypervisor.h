@@ -14,6 +14,9 @@
 // away its Place stays for what still arrives (dropped as vm.paused) until the destination has
 // resumed it. Exactly one hypervisor, or one handoff event, holds a Guest at any moment.
 //
+// Its memory stream leaves a fifth of the uplink to the guests unless the scenario says otherwise:
+// a host's own queue is not where its guests' packets should be lost.
+//
 // Migration (life-of-a-migration in docs/): the source opens a TCP connection from its own stack to
 // the destination's, sends memory in rounds (pre_copy.h), pauses the guest, hands the guest over in
 // a kernel message and the rest of the memory over TCP; the destination resumes it when both have
@@ -71,6 +74,11 @@ struct HypervisorConfig {
   Mac gateway_mac{};  ///< of the leaf's port: the own stack's static neighbour
   IpAddress gateway{};
   std::uint64_t hash_seed = 0;
+  /// Guests boot when their ports are wired, as a cloud's compute service waits for "port up": this
+  /// long after the agent has a complete state (time for the others' locations to arrive), at the
+  /// latest at `boot_limit`, network or not.
+  Duration boot_delay = milliseconds(1);
+  Duration boot_limit = seconds(5);
 };
 
 class Hypervisor final : public Device {
@@ -114,6 +122,7 @@ class Hypervisor final : public Device {
   friend class OwnStation;
 
   void start();
+  void boot();
   void pump();
   void give_to_vm(Place& place, Packet* packet);
   void check_frame(const Packet& packet);
@@ -142,7 +151,8 @@ class Hypervisor final : public Device {
   std::unique_ptr<Sink> sink_;
   std::optional<control::Agent> agent_;
   ControlLink to_controller_;
-  sim::TimerId agent_timer_, expire_timer_;
+  sim::TimerId agent_timer_, expire_timer_, boot_timer_;
+  bool booted_ = false, boot_armed_ = false;
   std::optional<sim::ChannelId> director_;
   std::map<std::uint32_t, sim::ChannelId> handoff_;
   std::map<std::uint32_t, IpAddress> addresses_;

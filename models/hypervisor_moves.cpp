@@ -46,7 +46,8 @@ void Hypervisor::MoveSource::begin() {
   connection_ =
       hv_.own_station_->guest->stack().connect(hv_.addresses_.at(move.to), kMigrationPort, this);
   WEFT_CHECK(connection_ != nullptr, "{} has no address to migrate from", hv_.node_.name);
-  if (move.bandwidth) connection_->limit_rate(*move.bandwidth);
+  const BitRate uplink = hv_.node_.ports.at(0).config.rate;
+  connection_->limit_rate(move.bandwidth.value_or(BitRate{uplink.bps / 5 * 4}));
 }
 
 void Hypervisor::MoveSource::on_connected(TcpConnection&) { send_round(0); }

@@ -83,7 +83,6 @@ struct Hypervisor::Place {
   void plug_in() {
     hv.pipeline_.add_port(
         {.number = number(), .name = vm.name, .kind = datapath::PortKind::vm, .tenant = vm.tenant});
-    running = true;
   }
 
   Hypervisor& hv;
@@ -91,7 +90,7 @@ struct Hypervisor::Place {
   Vm vm;
   VmStation station;
   FrameTap* tap = nullptr;
-  bool running = false;
+  bool running = false;    ///< the guest is attached: booted and not paused
   std::uint64_t lost = 0;  ///< frames dropped because the VM was paused
 };
 

@@ -90,7 +90,7 @@ struct UnderlaySpec {
   std::vector<NodeSpec> nodes;
   std::vector<LinkSpec> links;
   bool ipv6 = false;                     ///< family of the underlay's addresses
-  Duration convergence = milliseconds(10);  ///< from a failure (or repair) to new routes everywhere
+  Duration convergence = milliseconds(1);   ///< from a failure (or repair) to new routes everywhere
   bool leaf_spine = false;
   std::uint32_t spines = 0, leaves = 0, hosts_per_leaf = 0;
   Place place;
@@ -250,8 +250,8 @@ struct MigrateEvent {
   EndpointRef vm;
   std::size_t to = 0;                 ///< node index of a hypervisor
   MigrationMode mode = MigrationMode::pre_copy;
-  std::optional<BitRate> bandwidth;   ///< limit of the memory stream; none: TCP's own
-  Duration max_downtime = milliseconds(50);  ///< stop-and-copy when the rest takes no longer
+  std::optional<BitRate> bandwidth;   ///< limit of the memory stream; none: four fifths of the uplink
+  Duration max_downtime = milliseconds(10);  ///< stop-and-copy when the rest takes no longer
   std::uint32_t max_rounds = 30;
 };
 struct FailEvent {

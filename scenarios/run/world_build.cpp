@@ -190,6 +190,8 @@ Result<> World::build_nodes(const WorldOptions& options) {
           config.gateway = *spec.gateway;
         }
         config.gateway_mac = gateway_mac;
+        config.boot_delay = o.control.latency * 2 + milliseconds(1);
+        config.boot_limit = o.control.latency * 10 + seconds(5);
         config.hash_seed = hash_string(spec.name, options.seed);
         auto made = std::make_unique<models::Hypervisor>(std::move(node), std::move(config), plan_);
         hypervisor = made.get();

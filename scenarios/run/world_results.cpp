@@ -335,6 +335,11 @@ void World::fill_migrations(analysis::Results& out) {
           if (r.event == i) times.push_back(r.at);
       for (const Time at : times)
         if (at < engine_->reached()) out.log.push_back(command_entry(i, at));
+      if (event.after && times.empty() && !engine_->stopped())
+        out.warnings.push_back({"event " + event.name +
+                                    " never happened: " + plan_->events[event.after->event].name +
+                                    " had no phase " + models::phase_name(event.after->phase),
+                                spec.place, "look at the migration's rounds in the summary"});
       continue;
     }
     analysis::MigrationResult m{.name = event.name,
