@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <cstdio>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "analysis/figures.h"
@@ -308,9 +310,34 @@ std::string summary_json(const Results& results) {
   return dump(json, 2) + "\n";
 }
 
-std::string xxh128(const std::string& bytes) {
-  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+namespace {
+
+std::string hash_text(const XXH128_hash_t& hash) {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+}  // namespace
+
+std::string xxh128(const std::string& bytes) {
+  return hash_text(XXH3_128bits(bytes.data(), bytes.size()));
+}
+
+std::optional<OutputFile> hash_file(const std::string& path) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
+                                                             std::fclose);
+  if (!file) return std::nullopt;
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                              XXH3_freeState);
+  WEFT_CHECK(state != nullptr && XXH3_128bits_reset(state.get()) == XXH_OK);
+  OutputFile result{path, {}, 0};
+  std::vector<char> piece(1 << 20);
+  for (std::size_t n; (n = std::fread(piece.data(), 1, piece.size(), file.get())) > 0;) {
+    XXH3_128bits_update(state.get(), piece.data(), n);
+    result.bytes += n;
+  }
+  if (std::ferror(file.get()) != 0) return std::nullopt;
+  result.xxh128 = hash_text(XXH3_128bits_digest(state.get()));
+  return result;
 }
 
 }  // namespace weft::analysis

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "analysis/results.h"
@@ -38,5 +39,7 @@ std::string report_html(const Results& results);
 
 /// XXH3-128 of bytes, 32 hexadecimal digits.
 std::string xxh128(const std::string& bytes);
+/// Of a file, read in pieces; `path` of the result is what is given. None: it cannot be read.
+std::optional<OutputFile> hash_file(const std::string& path);
 
 }  // namespace weft::analysis

@@ -207,10 +207,11 @@ Result<> RunFolder::finish(analysis::Results& results) {
   keep("events.jsonl", analysis::events_jsonl(results), true);
   keep("report.html", analysis::report_html(results), true);
   for (const analysis::CaptureFileInfo& c : results.captures) {
-    auto bytes = read_file(folder / c.path);
-    if (!bytes.ok()) continue;  // it never came to it: CaptureFileInfo::error says why
+    auto file = analysis::hash_file((folder / c.path).string());
+    if (!file) continue;  // it never came to it: CaptureFileInfo::error says why
     kept.push_back(c.path);
-    results.files.push_back({c.path, analysis::xxh128(*bytes), bytes->size()});
+    file->path = c.path;
+    results.files.push_back(*std::move(file));
   }
   keep("summary.json", analysis::summary_json(results), false);
   if (fs::is_empty(folder / "captures", e)) fs::remove(folder / "captures", e);

@@ -89,7 +89,8 @@ TEST_CASE("the default folder holds the last run of a name and seed", "[output]"
   REQUIRE(folder.ok());
   CHECK(folder->path() == "runs/lab-7");
   CHECK(!fs::exists("runs/lab-7"));  // not before it is whole
-  write(folder->capture_path("t/web-1"), "capture");
+  const std::string capture(3'000'001, 'c');  // larger than what is hashed in one piece
+  write(folder->capture_path("t/web-1"), capture);
   auto results = a_run();
   results.captures = {{"t/web-1", "", RunFolder::capture_name("t/web-1"), 1, 7, ""}};
   REQUIRE(folder->finish(results).ok());
@@ -99,7 +100,7 @@ TEST_CASE("the default folder holds the last run of a name and seed", "[output]"
   CHECK(entries("runs") == Names{"lab-7"});
   CHECK(read("runs/lab-7/scenario.yaml") == "name: lab\n");
   const auto summary = nlohmann::json::parse(read("runs/lab-7/summary.json"));
-  CHECK(summary["files"]["captures/t_web-1.pcapng"] == analysis::xxh128("capture"));
+  CHECK(summary["files"]["captures/t_web-1.pcapng"] == analysis::xxh128(capture));
   CHECK(summary["files"]["metrics.csv"] == analysis::xxh128(read("runs/lab-7/metrics.csv")));
   CHECK(summary["files"].size() == 4);
 
