@@ -105,6 +105,12 @@ std::uint8_t* NetstackImpl::begin_ip(Packet* p, const IpAddress& src, const IpAd
                                      std::uint8_t ttl, std::uint8_t tos) {
   const std::uint32_t l3_header = src.is6 ? 40 : 20;
   std::uint8_t* frame = p->reset_headers(14 + l3_header + l4_header);
+  // transmit() sets the destination; until then (it may wait for a neighbour, and be dropped) the
+  // header holds nothing of the buffer's last packet: digests are made of these bytes.
+  auto& ethernet = wire::at<wire::EthernetHeader>(frame);
+  ethernet.dst = Mac{};
+  ethernet.src = config.mac;
+  ethernet.type = src.is6 ? wire::kEtherIpv6 : wire::kEtherIpv4;
   const std::uint32_t l4_size = l4_header + p->payload.size();
   if (src.is6) {
     auto& ip = wire::at<wire::Ipv6Header>(frame + 14);
