@@ -11,7 +11,6 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/units.h"
 #include "cli/commands.h"
 #include "datapath/frame_text.h"
 #include "models/observe.h"
@@ -29,6 +28,12 @@ struct Flags {
   bool drops = false;
   std::size_t limit = 100;
 };
+
+/// "0.500002138s": as captures show it, and of one width.
+std::string clock_text(Time t) {
+  const std::int64_t ns = t.ps / 1000;
+  return fmt::format("{}.{:09}s", ns / 1'000'000'000, ns % 1'000'000'000);
+}
 
 /// Follows one packet and whatever is made from it (copies, errors, replies that name it as
 /// parent).
@@ -53,7 +58,7 @@ class Follow final : public models::PacketTracer {
       last_frame_ = frame;
     }
     seen_.insert(packet.id);
-    fmt::print("{:>14}  {:<12}  {}\n", format_time(at), node, text);
+    fmt::print("{:>14}  {:<12}  {}\n", clock_text(at), node, text);
     if (text.starts_with("DROPPED") || text == "delivered" || text == "consumed") {
       open_.erase(packet.id);
       if (open_.empty()) stop_.store(true);
@@ -88,7 +93,7 @@ int list_drops(const Flags& flags) {
     std::string why = details.value("rule", details.value("reason", std::string("?")));
     if (details.contains("place")) why += " (" + details["place"].get<std::string>() + ")";
     fmt::print("{:>14}  packet {:<16} {:<20} {}\n",
-               format_time(Time{entry.value("time_ps", std::int64_t{0})}),
+               clock_text(Time{entry.value("time_ps", std::int64_t{0})}),
                details.value("packet", std::uint64_t{0}), entry.value("object", std::string()),
                why);
     if (details.contains("frame"))

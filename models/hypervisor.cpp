@@ -194,6 +194,11 @@ void Hypervisor::give_to_vm(Place& place, Packet* packet) {
   place.vm.guest->receive(packet);
 }
 
+void Hypervisor::set_vm_tap(const std::string& vm, FrameTap* tap) {
+  taps_[vm] = tap;
+  if (Place* place = find_place(vm)) place->tap = tap;
+}
+
 void Hypervisor::check_frame(const Packet& packet) {
   if (node_.check == CheckLevel::basic) return;
   if (node_.check == CheckLevel::sampled && packet.id % 64 != 0) return;

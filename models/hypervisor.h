@@ -94,7 +94,7 @@ class Hypervisor final : public Device {
     handoff_[to_node] = channel;
   }
   void set_node_address(std::uint32_t node, IpAddress vtep) { addresses_[node] = vtep; }
-  void set_vm_tap(const std::string& vm, FrameTap* tap) { taps_[vm] = tap; }
+  void set_vm_tap(const std::string& vm, FrameTap* tap);
 
   void handle(sim::Context& context, const sim::Event& event) override;
   void discard(const sim::Event& event) override;

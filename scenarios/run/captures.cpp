@@ -50,7 +50,7 @@ std::string drop_text(const World& world, std::size_t node, const models::DropRe
     text = fmt::format("dropped at {} by {} of {} ({}:{}:{})", world.where_text(node, record.where),
                        origin->rule, world.scenario().tenants[origin->tenant].name,
                        origin->place.file, origin->place.line, origin->place.column);
-  return text;
+  return text + fmt::format("; packet {}", record.packet);
 }
 
 Result<std::unique_ptr<Captures>> Captures::open(World& world,

@@ -3,7 +3,8 @@
 // A tap belongs to one node and is written to by that node's worker only; it keeps what its filter
 // lets through until flush() is called between windows, which merges the taps of a point by event
 // key and writes what is older than kLag. The lag is there for the comments: a frame that was
-// dropped anywhere within it carries "dropped at PLACE by REASON (rule, file:line)".
+// dropped anywhere within it carries "dropped at PLACE by RULE of TENANT (file:line:column); packet
+// N", whose whole way `weft explain RUN --packet N` tells.
 #pragma once
 
 #include <map>
