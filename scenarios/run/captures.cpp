@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "analysis/text.h"
 #include "models/hypervisor.h"
 
 namespace weft::scenarios {
@@ -47,9 +48,9 @@ std::string drop_text(const World& world, std::size_t node, const models::DropRe
                                  name_of(record.reason));
   const auto* origin = world.origin_of(record.cookie);
   if (origin != nullptr && record.reason == DropReason::policy)
-    text = fmt::format("dropped at {} by {} of {} ({}:{}:{})", world.where_text(node, record.where),
+    text = fmt::format("dropped at {} by {} of {} ({})", world.where_text(node, record.where),
                        origin->rule, world.scenario().tenants[origin->tenant].name,
-                       origin->place.file, origin->place.line, origin->place.column);
+                       analysis::short_place(origin->place));
   return text + fmt::format("; packet {}", record.packet);
 }
 

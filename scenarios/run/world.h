@@ -100,7 +100,7 @@ class World {
   void fill_migrations(analysis::Results& out);
   void fill_control(analysis::Results& out);
   void fill_places(analysis::Results& out);
-  analysis::LogEntry command_entry(std::size_t event, Time at) const;
+  analysis::LogEntry command_entry(std::size_t event, Time at, bool over) const;
 
   Scenario scenario_;
   WorldOptions options_;

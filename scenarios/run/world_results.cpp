@@ -145,9 +145,13 @@ void World::sample_links(Time) {
       analysis::LinkPoint now{.packets = p.counters.tx_packets,
                               .bytes = p.counters.tx_bytes,
                               .drops = p.counters.drops,
-                              .peak_queue_bytes = p.peak_backlog_bytes()};
-      series_[l][d].push_back({now.packets - last.packets, now.bytes - last.bytes,
-                               now.drops - last.drops, p.interval_peak_bytes()});
+                              .peak_queue_bytes = p.peak_backlog_bytes(),
+                              .ecn_marks = p.counters.ecn_marks};
+      series_[l][d].push_back({.packets = now.packets - last.packets,
+                               .bytes = now.bytes - last.bytes,
+                               .drops = now.drops - last.drops,
+                               .peak_queue_bytes = p.interval_peak_bytes(),
+                               .ecn_marks = now.ecn_marks - last.ecn_marks});
       p.interval_peak_ps = 0;
       last = now;
     }
@@ -315,6 +319,17 @@ void World::fill_drops(analysis::Results& out) {
   out.drop_entries_left_out = out.totals.dropped - kept;
 }
 
+namespace {
+
+/// How long an event lasts: none: to the end of the run.
+std::optional<Duration> duration_of(const EventSpec& spec) {
+  if (spec.fail) return spec.fail->duration;
+  if (spec.controller && spec.controller->stop) return spec.controller->duration;
+  return Duration{};
+}
+
+}  // namespace
+
 void World::fill_migrations(analysis::Results& out) {
   using models::Phase;
   std::vector<models::PhaseRecord> records;
@@ -333,8 +348,19 @@ void World::fill_migrations(analysis::Results& out) {
       if (director_ != nullptr)
         for (const auto& r : director_->records())
           if (r.event == i) times.push_back(r.at);
-      for (const Time at : times)
-        if (at < engine_->reached()) out.log.push_back(command_entry(i, at));
+      const Time reached = engine_->reached();
+      const auto lasting = duration_of(spec);
+      analysis::EventResult result{.name = event.name, .started = {}, .ended = {}};
+      for (const Time at : times) {
+        if (at >= reached) continue;
+        out.log.push_back(command_entry(i, at, false));
+        result.started = at;
+        if (lasting && at + *lasting < reached) {
+          result.ended = at + *lasting;
+          if (lasting->ps > 0) out.log.push_back(command_entry(i, *result.ended, true));
+        }
+      }
+      out.events.push_back(std::move(result));
       if (event.after && times.empty() && !engine_->stopped())
         out.warnings.push_back({"event " + event.name +
                                     " never happened: " + plan_->events[event.after->event].name +
@@ -401,18 +427,21 @@ void World::fill_migrations(analysis::Results& out) {
       m.state = analysis::MigrationState::failed;
       m.failure = "the VM was on no hypervisor when its time came: it was travelling";
     }
+    out.events.push_back({.name = m.name, .started = m.started, .ended = m.ended});
     out.migrations.push_back(std::move(m));
   }
 }
 
-analysis::LogEntry World::command_entry(std::size_t index, Time at) const {
+analysis::LogEntry World::command_entry(std::size_t index, Time at, bool over) const {
   const auto& spec = scenario_.events[index];
   const auto& u = scenario_.underlay;
   analysis::LogEntry entry{.at = at, .order = 0, .kind = "command", .object = spec.name};
   auto name = [&](const auto& what) {
     return what.link ? u.links[*what.link].name : u.nodes[*what.node].name;
   };
-  if (spec.fail) {
+  if (over) {
+    entry.text = spec.fail ? name(*spec.fail) + " comes back" : "the controller starts";
+  } else if (spec.fail) {
     entry.text = name(*spec.fail) + " fails";
     if (spec.fail->duration) entry.text += " for " + format_duration(*spec.fail->duration);
   } else if (spec.heal) {
