@@ -9,6 +9,7 @@
 #include "models/hypervisor.h"
 #include "models/router.h"
 #include "scenarios/addressing.h"
+#include "scenarios/run/load_estimate.h"
 #include "scenarios/run/world.h"
 
 namespace weft::scenarios {
@@ -105,6 +106,7 @@ Result<> World::build_nodes(const WorldOptions& options) {
 
   std::map<EndpointRef, models::GuestConfig> guests;
   build_guests(guests);
+  const auto load = estimate_load(scenario_);
 
   for (std::size_t i = 0; i < u.nodes.size(); ++i) {
     const auto& spec = u.nodes[i];
@@ -133,13 +135,12 @@ Result<> World::build_nodes(const WorldOptions& options) {
       node.ports.push_back(std::move(p));
     }
     // Expected share of the work, for the partition over threads.
-    double weight = 1.0;
+    const double weight = load[i];
     std::unique_ptr<models::Device> device;
     models::Hypervisor* hypervisor = nullptr;
     models::Host* host = nullptr;
     switch (spec.kind) {
       case NodeKind::router:
-        weight = 2.0 + static_cast<double>(node.ports.size());
         device = std::make_unique<models::Router>(std::move(node), topology_,
                                                   hash_string(spec.name, options.seed));
         break;
@@ -151,7 +152,6 @@ Result<> World::build_nodes(const WorldOptions& options) {
         auto made = std::make_unique<models::Host>(
             std::move(node), models::Guest(std::move(guests.at(EndpointRef{{}, i}))));
         host = made.get();
-        weight = 2.0;
         device = std::move(made);
         break;
       }
@@ -200,7 +200,6 @@ Result<> World::build_nodes(const WorldOptions& options) {
           for (std::size_t v = 0; v < scenario_.tenants[t].vms.size(); ++v, ++index) {
             const auto& vm = scenario_.tenants[t].vms[v];
             if (vm.host != i) continue;
-            weight += 2.0;
             made->place({.name = vm.name,
                          .index = index,
                          .tenant = static_cast<std::uint32_t>(t + 1),
