@@ -34,7 +34,7 @@ double packets_of(const TrafficSpec& t, Duration run) {
 
 }  // namespace
 
-std::vector<double> estimate_load(const Scenario& s) {
+std::vector<double> estimate_load(const Scenario& s, Duration end) {
   const auto& u = s.underlay;
   std::vector<double> load(u.nodes.size(), 1.0);
   std::vector<std::size_t> spines;
@@ -65,11 +65,11 @@ std::vector<double> estimate_load(const Scenario& s) {
     return e.tenant ? s.tenants[*e.tenant].vms[e.index].host : e.index;
   };
   for (const auto& t : s.traffic) {
-    const double packets = packets_of(t, s.duration);
+    const double packets = packets_of(t, end);
     for (const auto& pair : t.pairs) add(place(pair.from), place(pair.to), packets);
   }
   for (const auto& e : s.events) {
-    if (!e.migrate) continue;
+    if (!e.migrate || (e.at && *e.at >= Time{} + end)) continue;
     const auto& vm = s.tenants[*e.migrate->vm.tenant].vms[e.migrate->vm.index];
     add(vm.host, e.migrate->to, static_cast<double>(vm.memory.bytes) / kJumbo * (1 + kAcksPerData));
   }

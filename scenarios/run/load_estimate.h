@@ -8,7 +8,7 @@
 
 namespace weft::scenarios {
 
-/// Expected packets per node of the underlay, each at least 1.
-std::vector<double> estimate_load(const Scenario& scenario);
+/// Expected packets per node of the underlay until `end`, each at least 1.
+std::vector<double> estimate_load(const Scenario& scenario, Duration end);
 
 }  // namespace weft::scenarios

@@ -117,7 +117,8 @@ RunOutcome run_loaded(Scenario scenario, const RunOptions& options, std::uint64_
                                        .threads = options.threads,
                                        .check = level_of(options.check),
                                        .plant = options.plant,
-                                       .tracer = options.tracer});
+                                       .tracer = options.tracer,
+                                       .end = duration});
   if (!built.ok()) return bad_input({built.error()});
   World& world = **built;
 

@@ -37,7 +37,7 @@ struct WorldOptions {
   models::CheckLevel check = models::CheckLevel::sampled;
   std::string plant;                       ///< a planted fault (weft mutate), empty: none
   models::PacketTracer* tracer = nullptr;  ///< asked by every node (weft explain); may be null
-  bool link_series = true;
+  std::optional<Duration> end;  ///< how far it will be run, for the partition; none: to its end
 };
 
 /// What a rule's cookie means in the scenario.

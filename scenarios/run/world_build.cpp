@@ -106,7 +106,7 @@ Result<> World::build_nodes(const WorldOptions& options) {
 
   std::map<EndpointRef, models::GuestConfig> guests;
   build_guests(guests);
-  const auto load = estimate_load(scenario_);
+  const auto load = estimate_load(scenario_, options.end.value_or(scenario_.duration));
 
   for (std::size_t i = 0; i < u.nodes.size(); ++i) {
     const auto& spec = u.nodes[i];
