@@ -64,7 +64,7 @@ const Command command{
     [](CLI::App& app) -> Action {
       auto flags = std::make_shared<Flags>();
       app.add_option("FILE", flags->file, "Scenario (YAML)")->required();
-      app.add_option("--format", flags->format, "svg, dot or graphml")
+      app.add_option("--format", flags->format, "Form of the drawing: svg, dot or graphml")
           ->check(CLI::IsMember({"svg", "dot", "graphml"}))
           ->capture_default_str();
       app.add_option("-o,--out", flags->out, "File; standard output if not given");
