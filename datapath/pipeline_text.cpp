@@ -94,6 +94,12 @@ std::string format_key(const FlowKey& key, const FlowMask& mask) {
   if (mask.get(place::recirc_id) != 0)
     out = fmt::format("recirc_id({})", key.get(place::recirc_id));
   m.mask.set(place::recirc_id, 0);
+  // The endpoints of a tunnel over IPv4 are shown as IPv4, though all 128 bits were looked at.
+  for (const unsigned at : {place::tun_src, place::tun_dst})
+    if (key.w[at] == 0 && key.w[at + 1] >> 32 == 0 && key.w[at + 1] != 0) {
+      m.mask.w[at] = 0;
+      m.mask.w[at + 1] &= 0xffffffff;
+    }
   for (unsigned i = 0; i < kKeyWords; ++i) m.value.w[i] = key.w[i] & m.mask.w[i];
   const std::string match = format_match(m);
   if (!match.empty()) out += (out.empty() ? "" : ",") + match;
