@@ -21,5 +21,5 @@ trap 'rm -rf "$work"' EXIT
 "$root/weft" run "$scenario" --out "$work/run" -q
 chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
   --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars \
-  --user-data-dir="$work/browser" --window-size=1200,2700 --screenshot=report.png \
+  --user-data-dir="$work/browser" --window-size=1200,2428 --screenshot=report.png \
   "file://$work/run/report.html"
