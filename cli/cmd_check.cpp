@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "scenarios/loader/ports.h"
+#include "scenarios/run/captures.h"
 #include "scenarios/spec.h"
 
 namespace weft::cli {
@@ -91,8 +92,10 @@ int check(const Flags& flags) {
   int exit_code = kOk;
   for (const std::string& file : flags.files) {
     const auto loaded = scenarios::load_scenario(file, flags.set);
-    for (const Error& error : loaded.errors) print(error, "error");
-    if (!loaded.scenario) {
+    auto errors = loaded.errors;
+    if (loaded.scenario) errors = scenarios::capture_filter_errors(loaded.scenario->captures);
+    for (const Error& error : errors) print(error, "error");
+    if (!loaded.scenario || !errors.empty()) {
       exit_code = kBadInput;
       continue;
     }

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <csignal>
 #include <exception>
 #include <new>
 
@@ -162,6 +163,8 @@ void print_errors(const std::vector<Error>& errors) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  // A file that may not grow further (ulimit -f) is an error of that write, as a full disk is.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return weft::cli::dispatch(arguments);
   } catch (const weft::InternalFault& fault) {

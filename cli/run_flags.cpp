@@ -1,15 +1,38 @@
 #include "cli/run_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <system_error>
 
 #include "base/units.h"
 #include "cli/commands.h"
 
 namespace weft::cli {
 
+namespace {
+
+/// What a number may be made of: CLI11 would take -1 and what is too large for the largest.
+const CLI::Validator whole_number(
+    [](const std::string& text) {
+      std::uint64_t value = 0;
+      const char* const end = text.data() + text.size();
+      const auto [at, error] = std::from_chars(text.data(), end, value);
+      return error == std::errc() && at == end
+                 ? std::string()
+                 : "takes a whole number from 0 to 18446744073709551615, not '" + text + "'";
+    },
+    "");
+
+const CLI::Validator not_empty(
+    [](const std::string& text) { return text.empty() ? "takes a name, not ''" : std::string(); },
+    "");
+
+}  // namespace
+
 void add_run_flags(CLI::App& app, RunFlags& flags) {
-  app.add_option("--seed", flags.seed, "Seed instead of the scenario's");
-  app.add_option("--out", flags.out, "Folder for the outputs (default: runs/NAME-SEED)");
+  app.add_option("--seed", flags.seed, "Seed instead of the scenario's")->check(whole_number);
+  app.add_option("--out", flags.out, "Folder for the outputs (default: runs/NAME-SEED)")
+      ->check(not_empty);
   app.add_flag("--force", flags.force, "Replace an earlier run's folder given by --out");
   app.add_option("--threads", flags.threads,
                  "Worker threads; the results are the same for any number")

@@ -143,6 +143,10 @@ struct PcapngWriter::Impl {
         whole += block_length(buffer, whole);
       }
       flushed += whole;
+      // The packets after that are lost: the section and interface blocks were written by open().
+      for (std::size_t at = whole; at < buffer.size() && packets > 0;
+           at += block_length(buffer, at))
+        --packets;
       if (::ftruncate(fd, static_cast<off_t>(flushed)) == 0) {
         buffer.clear();
         return fail("write", code);

@@ -38,7 +38,16 @@ struct Captures::File {
   std::vector<std::unique_ptr<Tap>> taps;
   std::optional<pcap::PcapngWriter> writer;
   std::string name;
+  std::string path;  ///< where it lies during the run
   std::string error;
+
+  /// The first error stays. It names the file by where it will be found.
+  void fail(const Error& e) {
+    if (!error.empty()) return;
+    error = e.message;
+    if (const auto at = error.find(path); at != std::string::npos)
+      error.replace(at, path.size(), name);
+  }
 };
 
 Captures::~Captures() = default;
@@ -52,6 +61,17 @@ std::string drop_text(const World& world, std::size_t node, const models::DropRe
                        origin->rule, world.scenario().tenants[origin->tenant].name,
                        analysis::short_place(origin->place));
   return text + fmt::format("; packet {}", record.packet);
+}
+
+std::vector<Error> capture_filter_errors(const std::vector<CaptureSpec>& specs) {
+  std::vector<Error> errors;
+  for (const auto& spec : specs)
+    if (const auto filter = pcap::CaptureFilter::compile(spec.filter); !filter.ok()) {
+      errors.push_back(filter.error());
+      errors.back().place = spec.place;
+      errors.back().message = "capture of " + spec.point + ": " + errors.back().message;
+    }
+  return errors;
 }
 
 Result<std::unique_ptr<Captures>> Captures::open(World& world,
@@ -71,6 +91,7 @@ Result<std::unique_ptr<Captures>> Captures::open(World& world,
     auto file = std::make_unique<File>();
     file->spec = spec;
     file->name = RunFolder::capture_name(spec.point);
+    file->path = folder.capture_path(spec.point);
     auto tap = [&] {
       file->taps.push_back(std::make_unique<Tap>(*filter));
       return file->taps.back().get();
@@ -89,12 +110,11 @@ Result<std::unique_ptr<Captures>> Captures::open(World& world,
     } else {
       for (std::size_t i = 0; i < world.node_count(); ++i) world.node(i).drop_tap = tap();
     }
-    auto writer =
-        pcap::PcapngWriter::open(folder.capture_path(spec.point), {.application = application,
-                                                                   .comment = world.scenario().name,
-                                                                   .interface = spec.point,
-                                                                   .filter = spec.filter,
-                                                                   .speed_bps = speed});
+    auto writer = pcap::PcapngWriter::open(file->path, {.application = application,
+                                                        .comment = world.scenario().name,
+                                                        .interface = spec.point,
+                                                        .filter = spec.filter,
+                                                        .speed_bps = speed});
     if (!writer.ok()) return writer.error();
     file->writer.emplace(std::move(writer).value());
     captures->files_.push_back(std::move(file));
@@ -137,7 +157,7 @@ void Captures::flush(Time now, bool everything) {
           file->writer->write(next.frame->at, next.frame->bytes,
                               comment == comments_.end() ? std::string_view{} : comment->second,
                               in ? pcap::Direction::inbound : pcap::Direction::outbound);
-      if (!done.ok()) file->error = done.error().text();
+      if (!done.ok()) file->fail(done.error());
     }
     for (std::size_t t = 0; t < file->taps.size(); ++t) {
       auto& frames = file->taps[t]->frames;
@@ -150,8 +170,7 @@ std::vector<analysis::CaptureFileInfo> Captures::close() {
   flush(Time::never(), true);
   std::vector<analysis::CaptureFileInfo> out;
   for (auto& file : files_) {
-    if (const auto done = file->writer->close(); !done.ok() && file->error.empty())
-      file->error = done.error().text();
+    if (const auto done = file->writer->close(); !done.ok()) file->fail(done.error());
     out.push_back({.point = file->spec.point,
                    .filter = file->spec.filter,
                    .path = file->name,

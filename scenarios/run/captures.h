@@ -46,6 +46,9 @@ class Captures {
   std::vector<std::size_t> seen_;  ///< drop records of each node already in comments_
 };
 
+/// What libpcap says against the filters; empty: all are good.
+std::vector<Error> capture_filter_errors(const std::vector<CaptureSpec>& specs);
+
 /// "dropped at leaf-1.spine-2 by queue.full" with rule and line of the scenario where one did it.
 std::string drop_text(const World& world, std::size_t node, const models::DropRecord& record);
 

@@ -113,6 +113,9 @@ RunOutcome run_loaded(Scenario scenario, const RunOptions& options, std::uint64_
       scenario.captures.push_back(std::move(spec).value());
     }
 
+  if (auto errors = capture_filter_errors(scenario.captures); !errors.empty())
+    return bad_input(std::move(errors));
+
   auto built = World::build(scenario, {.seed = scenario.seed,
                                        .threads = options.threads,
                                        .check = level_of(options.check),
@@ -179,7 +182,11 @@ RunOutcome run_loaded(Scenario scenario, const RunOptions& options, std::uint64_
   outcome.exit_code = !fault.empty() ? 3 : stopped ? 130 : analysis::passed(results) ? 0 : 1;
   for (const auto& c : results.captures)
     if (!c.error.empty()) {
-      outcome.errors.push_back({"capture of " + c.point + ": " + c.error, {}, {}});
+      outcome.errors.push_back(
+          {fmt::format("capture of {}: {}", c.point, c.error),
+           {},
+           "the packets before that are kept; free some space, capture less (a filter, fewer "
+           "points) or choose another folder with --out"});
       if (outcome.exit_code < 2) outcome.exit_code = 2;
     }
   if (folder) {

@@ -48,7 +48,7 @@ class session:
         """The finished process, with `seconds` (wall time) and `said` (both streams)."""
         begin = time.monotonic()
         done = subprocess.run([self.weft_path, *map(str, arguments)], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=300,
+                              stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60,
                               cwd=options.pop('cwd', self.folder), check=False, **options)
         done.seconds = time.monotonic() - begin
         done.stdout = done.stdout.decode('utf-8', 'replace')
