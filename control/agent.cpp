@@ -27,7 +27,7 @@ struct Agent::Impl {
       : options(std::move(o)),
         sink(s),
         link(options.session, options.timing),
-        rules({options.vtep, options.tunnel_port, options.tunnel}) {}
+        rules({options.vtep, options.tunnel_port, options.tunnel}, options.faults) {}
 
   bool central() const { return options.style == Style::central; }
 
@@ -83,7 +83,7 @@ struct Agent::Impl {
       if (c.body) {
         ++stats.rules_added;
         sink.add_rule(rule_text(c.key, *c.body));
-      } else {
+      } else if (!options.faults.keep_removed_rules) {
         ++stats.rules_deleted;
         sink.delete_rule(c.key.text());
       }

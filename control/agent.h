@@ -30,6 +30,7 @@
 
 #include "base/net_types.h"
 #include "base/time.h"
+#include "control/faults.h"
 #include "control/intent.h"
 
 namespace weft::control {
@@ -95,6 +96,7 @@ struct AgentOptions {
   Style style = Style::hybrid;  ///< as the controller's
   std::uint64_t session = 1;    ///< higher at each restart, e.g. 1 + the time of the start
   Timing timing{};
+  Faults faults{};  ///< for weft mutate only
 };
 
 struct AgentStats {

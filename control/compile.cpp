@@ -304,7 +304,8 @@ void Compiler::emit_acl(const Intent& now, const std::string& name, std::uint64_
   const std::string range = acl_range(profile, name);
   std::map<std::string, std::vector<Flow>> fresh;
   const auto it = now.acls().find(name);
-  if (it != now.acls().end() && profiles_.at(profile).peers.contains(it->second.to)) {
+  const bool forgotten = it != now.acls().end() && !it->second.allow && faults_.forget_deny;
+  if (it != now.acls().end() && profiles_.at(profile).peers.contains(it->second.to) && !forgotten) {
     const Acl& acl = it->second;
     const auto from_port = [&](const std::string& port) {
       fresh[range + port] = flows_from(now, acl, profile, false, prefixes_of(now.ports().at(port)));
@@ -462,7 +463,7 @@ void Compiler::apply(const Intent& now, const std::vector<RowChange>& changes) {
                 [](const auto& p) { return p.second.acls.empty() && p.second.profiles.empty(); });
 }
 
-Compiler Compiler::of(const Intent& now) {
+Compiler Compiler::of(const Intent& now, Faults faults) {
   std::vector<RowChange> all;
   const auto add = [&](const auto& rows) {
     for (const auto& [name, row] : rows) all.push_back({std::nullopt, Row(row)});
@@ -474,7 +475,7 @@ Compiler Compiler::of(const Intent& now) {
   add(now.groups());
   add(now.address_sets());
   add(now.acls());
-  Compiler compiler;
+  Compiler compiler(faults);
   compiler.apply(now, all);
   return compiler;
 }

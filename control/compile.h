@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "control/faults.h"
 #include "control/intent.h"
 #include "control/records.h"
 #include "control/replica.h"
@@ -27,10 +28,12 @@ namespace weft::control {
 
 class Compiler {
  public:
+  Compiler() = default;
+  explicit Compiler(Faults faults) : faults_(faults) {}
   /// `now` is the intent after the changes.
   void apply(const Intent& now, const std::vector<RowChange>& changes);
   /// All of `now` at once.
-  static Compiler of(const Intent& now);
+  static Compiler of(const Intent& now, Faults faults = {});
 
   const RecordTable& records() const { return records_; }
   std::uint64_t logical_flows() const { return flows_; }
@@ -100,6 +103,7 @@ class Compiler {
   void replace_range(const std::string& range,
                      const std::map<std::string, std::vector<Flow>>& fresh);
 
+  Faults faults_;
   RecordTable records_;
   std::map<std::string, std::size_t> flow_counts_;
   std::uint64_t flows_ = 0;

@@ -60,7 +60,7 @@ void drop_from(std::map<Key, std::set<Value>>& index, const Key& key, const Valu
 }  // namespace
 
 struct Controller::Impl {
-  explicit Impl(ControllerOptions o) : options(std::move(o)) {
+  explicit Impl(ControllerOptions o) : options(std::move(o)), compiler(options.faults) {
     for (const std::string& name : options.hypervisors)
       if (host_index.emplace(name, hosts.size()).second)
         hosts.emplace_back(name, options.session, options.timing);
@@ -214,7 +214,7 @@ struct Controller::Impl {
   }
 
   HostRules expected_rules(const Host& host, const RecordTable& records) const {
-    HostRules rules(*host.chassis);
+    HostRules rules(*host.chassis, options.faults);
     for (const auto& [key, value] : records) rules.set_record(key, value);
     for (const auto& [name, report] : host.reports)
       if (report.up) rules.set_local(name, report.of_port);
@@ -267,7 +267,7 @@ struct Controller::Impl {
     std::vector<std::string> keys;
     for (const auto& [key, value] : host.link.published()) keys.push_back(key);
     for (const std::string& key : keys) host.link.erase(key);
-    host.rules = std::make_unique<HostRules>(*host.chassis);
+    host.rules = std::make_unique<HostRules>(*host.chassis, options.faults);
     for (const auto& [key, value] : expected_records(host)) host.rules->set_record(key, value);
     for (const auto& [name, report] : host.reports)
       if (report.up) host.rules->set_local(name, report.of_port);
@@ -598,7 +598,7 @@ const ControllerStats& Controller::stats() const {
 
 std::string Controller::check_recompute() const {
   const Impl& m = *impl_;
-  const Compiler fresh = Compiler::of(m.intent);
+  const Compiler fresh = Compiler::of(m.intent, m.options.faults);
   for (const auto& [key, value] : fresh.records()) {
     const auto it = m.compiler.records().find(key);
     if (it == m.compiler.records().end()) return "record missing: " + key;

@@ -33,6 +33,7 @@ struct ControllerOptions {
   std::vector<std::string> hypervisors;  ///< who may speak; unknown names are ignored and counted
   std::uint64_t session = 1;             ///< higher at each restart, e.g. 1 + the time of the start
   Timing timing{};
+  Faults faults{};  ///< for weft mutate only
 };
 
 struct ControllerStats {

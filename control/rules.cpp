@@ -86,7 +86,8 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
 
 }  // namespace
 
-HostRules::HostRules(Chassis chassis) : chassis_(std::move(chassis)) {
+HostRules::HostRules(Chassis chassis, Faults faults)
+    : chassis_(std::move(chassis)), faults_(faults) {
   contribute("base", base_flows(chassis_));
 }
 
@@ -159,6 +160,7 @@ bool HostRules::set_record(const std::string& key, const RecordValue& value) {
     std::optional<LocationRecord> location;
     if (value) location = decode_location(*value);
     change_place({vni_of(key), port_key_of(key)}, [&](Place& place) {
+      if (faults_.keep_old_tunnel && place.vtep) return;
       place.vtep.reset();
       if (location) place.vtep = location->vtep;
     });

@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "control/faults.h"
 #include "control/records.h"
 #include "control/replica.h"
 
@@ -33,7 +34,7 @@ struct RuleChange {
 
 class HostRules {
  public:
-  explicit HostRules(Chassis chassis);
+  explicit HostRules(Chassis chassis, Faults faults = {});
 
   /// Null: the record is gone. Records that cannot be read are taken for gone; false then.
   bool set_record(const std::string& key, const RecordValue& value);
@@ -71,6 +72,7 @@ class HostRules {
   std::string towards(const IpAddress& vtep) const;
 
   const Chassis chassis_;
+  const Faults faults_;
   std::map<std::uint32_t, Network> networks_;
   std::map<std::string, PortPlace> place_of_;   // by port name, from records
   std::map<std::string, std::uint32_t> local_;  // port name -> OpenFlow port

@@ -84,6 +84,7 @@ void Hypervisor::handle(sim::Context& context, const sim::Event& event) {
       if (station == UINT32_MAX) {
         own_station_->guest->on_timer(slot);
       } else if (station < places_.size() && places_[station] && places_[station]->running) {
+        if (node_.faults.move_without_timers && places_[station]->vm.incarnation > 1) break;
         places_[station]->vm.guest->on_timer(slot);
       }
       break;
@@ -159,8 +160,11 @@ void Hypervisor::pump() {
     pipeline_.process({&next.packet, 1}, next.port, node_.now(), outputs_);
     node_.ledger.created += outputs_.created.size();
     for (Packet* p : outputs_.consumed) node_.consume(p);
-    for (const auto& d : outputs_.dropped)
+    for (const auto& d : outputs_.dropped) {
+      if (policy_tap_ != nullptr && d.reason == DropReason::policy) [[unlikely]]
+        policy_tap_->refused(node_.now(), node_.context().order(), *d.packet, d.cookie);
       node_.drop(d.packet, d.reason, next.port.value, d.cookie);
+    }
     // Guests may push to pending_ (not to outputs_) while they are given their packets.
     for (std::size_t k = 0; k < outputs_.out.size(); ++k) {
       const auto out = outputs_.out[k];
@@ -185,6 +189,8 @@ void Hypervisor::give_to_vm(Place& place, Packet* packet) {
   WEFT_CHECK(packet->tenant == place.vm.tenant,
              "at {} on {}: packet {:#x} of tenant {} reached {} of tenant {}", node_.now().ps,
              node_.name, packet->id, packet->tenant, place.vm.name, place.vm.tenant);
+  if (policy_tap_ != nullptr) [[unlikely]]
+    policy_tap_->given(node_.now(), node_.context().order(), *packet, place.vm.name);
   if (place.tap != nullptr) [[unlikely]]
     place.tap->frame(node_.now(), node_.context().order(), Direction::out, *packet);
   if (!place.running) {

@@ -58,9 +58,10 @@ struct Vm {
 
 /// Owned by the kHandoff event that carries it.
 struct Handoff {
-  std::uint32_t event = 0;      ///< plan index
-  std::uint32_t from_node = 0;  ///< topology node of the source
-  bool returned = false;        ///< the destination gives it back
+  std::uint32_t event = 0;         ///< plan index
+  std::uint32_t from_node = 0;     ///< topology node of the source
+  bool returned = false;           ///< the destination gives it back
+  std::uint64_t memory_bytes = 0;  ///< of all rounds: what must have arrived before it may resume
   Vm vm;
   std::vector<datapath::ConnectionState> connections;
 };
@@ -95,6 +96,7 @@ class Hypervisor final : public Device {
   }
   void set_node_address(std::uint32_t node, IpAddress vtep) { addresses_[node] = vtep; }
   void set_vm_tap(const std::string& vm, FrameTap* tap);
+  void set_policy_tap(PolicyTap* tap) { policy_tap_ = tap; }
 
   void handle(sim::Context& context, const sim::Event& event) override;
   void discard(const sim::Event& event) override;
@@ -157,6 +159,7 @@ class Hypervisor final : public Device {
   std::map<std::uint32_t, sim::ChannelId> handoff_;
   std::map<std::uint32_t, IpAddress> addresses_;
   std::map<std::string, FrameTap*> taps_;
+  PolicyTap* policy_tap_ = nullptr;
 
   std::unique_ptr<OwnStation> own_station_;
   std::vector<std::unique_ptr<Place>> places_;  ///< index = OpenFlow port - 1; null: free

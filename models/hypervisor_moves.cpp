@@ -53,13 +53,15 @@ void Hypervisor::MoveSource::begin() {
 void Hypervisor::MoveSource::on_connected(TcpConnection&) { send_round(0); }
 
 void Hypervisor::MoveSource::send_round(std::uint64_t dirtied) {
-  const auto& round = memory_.round();
+  auto round = memory_.round();
   if (round.stop_and_copy) stop_and_copy();
+  memory_sent_ += round.bytes;
   hv_.report(event_,
              round.stop_and_copy ? static_cast<std::uint32_t>(Phase::stop_and_copy)
                                  : static_cast<std::uint32_t>(Phase::round) + round.number,
              round.bytes, dirtied);
   round_began_ = hv_.node_.now();
+  if (hv_.node_.faults.move_without_last_round && round.stop_and_copy) round.bytes = 0;
   const MoveHeader header{
       round.stop_and_copy ? MoveHeader::Type::final_round : MoveHeader::Type::round, event_,
       round.number, round.bytes};
@@ -93,6 +95,8 @@ void Hypervisor::MoveSource::stop_and_copy() {
                  .dirty_bytes_per_second = place->vm.dirty_bytes_per_second,
                  .incarnation = place->vm.incarnation,
                  .guest = std::move(place->vm.guest)};
+  handoff->memory_bytes = memory_sent_ + memory_.round().bytes;
+  if (hv_.node_.faults.move_without_connections) handoff->connections.clear();
   handed_over_ = true;
   hv_.send_handoff(hv_.plan_->events[event_].move->to, std::move(handoff));
 }
@@ -147,6 +151,7 @@ void Hypervisor::MoveSink::on_received(TcpConnection& connection, const Payload&
       payload, [&](const MoveHeader& h) { header(connection, h); },
       [&](std::uint32_t n) {
         left_ -= n;
+        memory_received_ += n;
         if (left_ == 0) memory_arrived();
       });
   if (!sense) connection.abort();
@@ -186,6 +191,9 @@ void Hypervisor::MoveSink::take(std::unique_ptr<Handoff> handoff) {
 
 void Hypervisor::MoveSink::resume_if_complete() {
   if (!final_complete_ || !handoff_ || resumed_) return;
+  WEFT_CHECK(memory_received_ == handoff_->memory_bytes,
+             "at {} on {}: {} would resume with {} of {} bytes of memory", hv_.node_.now().ps,
+             hv_.node_.name, handoff_->vm.name, memory_received_, handoff_->memory_bytes);
   resumed_ = true;
   Vm vm = std::move(handoff_->vm);
   ++vm.incarnation;

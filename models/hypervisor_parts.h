@@ -205,6 +205,7 @@ class Hypervisor::MoveSource final : public TcpEvents {
   Time round_began_{};
   std::uint64_t memory_stream_;
   std::uint64_t memory_offset_ = 0;
+  std::uint64_t memory_sent_ = 0;
   bool handed_over_ = false;
   bool done_ = false;
 };
@@ -233,6 +234,7 @@ class Hypervisor::MoveSink final : public TcpEvents {
   TcpConnection* connection_ = nullptr;
   MoveHeader current_;
   std::uint64_t left_ = 0;
+  std::uint64_t memory_received_ = 0;
   bool final_complete_ = false;
   bool resumed_ = false;
   bool failed_ = false;

@@ -22,6 +22,10 @@ Packet* Node::receive(const sim::Event& event) {
     drop(packet, DropReason::bad_fcs, event.aux);
     return nullptr;
   }
+  if (faults.lose_silently && packet->id % 64 == 0) [[unlikely]] {
+    pool_->give(packet);
+    return nullptr;
+  }
   if (port.tap != nullptr) [[unlikely]]
     port.tap->frame(now(), context_->order(), Direction::in, *packet);
   if (traced(*packet)) [[unlikely]]

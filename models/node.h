@@ -13,6 +13,7 @@
 
 #include "datapath/packet.h"
 #include "models/event_kinds.h"
+#include "models/faults.h"
 #include "models/ledger.h"
 #include "models/observe.h"
 #include "models/port.h"
@@ -41,6 +42,7 @@ class Node {
   bool up = true;
   CheckLevel check = CheckLevel::sampled;
   bool may_see_damage = false;  ///< the scenario has links that corrupt undetected
+  Faults faults;                ///< weft mutate only
   FrameTap* drop_tap = nullptr;
   PacketTracer* tracer = nullptr;
 

@@ -22,6 +22,17 @@ class FrameTap {
   virtual void frame(Time at, std::uint64_t order, Direction direction, const Packet& packet) = 0;
 };
 
+/// Sees what the switch of one hypervisor decides about VMs' packets (weft swarm compares each with
+/// what the specification says): `given` for every packet that reaches a VM's port, before the VM
+/// sees it, `refused` for every packet that a rule of the tenant's policy dropped.
+class PolicyTap {
+ public:
+  virtual ~PolicyTap() = default;
+  virtual void given(Time at, std::uint64_t order, const Packet& packet, const std::string& vm) = 0;
+  virtual void refused(Time at, std::uint64_t order, const Packet& packet,
+                       std::uint64_t cookie) = 0;
+};
+
 /// Follows chosen packets through a node, line by line (weft explain).
 class PacketTracer {
  public:

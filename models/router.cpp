@@ -43,6 +43,7 @@ void Router::handle(sim::Context& context, const sim::Event& event) {
   }
   if (node_.handle_state(event)) return;
   if (event.kind == kTopology) {
+    if (node_.faults.route_into_failures) return;
     view_.apply(TopologyChange::unpack(event.data));
     rebuild();
     return;

@@ -65,6 +65,7 @@ struct TcpConfig {
   Duration time_wait = seconds(60);
   std::uint32_t initial_window = 10;  ///< segments
   bool ecn = false;                   ///< ask for and grant ECN
+  bool ignore_gaps = false;           ///< a planted fault (models/faults.h), for weft mutate only
 };
 
 class TcpEvents {

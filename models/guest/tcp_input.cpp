@@ -124,6 +124,8 @@ bool NetstackImpl::process(TcpConnection& c, Segment& s, bool& new_data) {
     s.position = 1;  // the SYN again, with the acknowledgement: strip it
     c.ack_now_ = true;
   }
+  if (config.tcp.ignore_gaps && s.position > c.rcv_nxt_) [[unlikely]]
+    s.position = c.rcv_nxt_;
   const std::uint64_t fin = (s.flags & TcpHeader::kFin) != 0 ? 1 : 0;
   const std::uint64_t end = s.position + s.length + fin;
   const bool old = s.length + fin > 0 ? end <= c.rcv_nxt_ : s.position < c.rcv_nxt_;

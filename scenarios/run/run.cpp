@@ -137,6 +137,7 @@ RunOutcome run_loaded(Scenario scenario, const RunOptions& options, std::uint64_
     captures = std::move(opened).value();
   }
 
+  if (options.prepare) options.prepare(world);
   ProgressLine progress(options.progress, end);
   auto& engine = world.engine();
   const Duration interval = series_interval(duration);

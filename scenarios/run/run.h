@@ -49,6 +49,8 @@ struct RunOptions {
   // For weft's own tools:
   std::string plant;                       ///< a planted fault of the datapath (weft mutate)
   models::PacketTracer* tracer = nullptr;  ///< asked by every node (weft explain)
+  /// Called once with the world that was built, before it runs (taps are hung on it here).
+  std::function<void(World&)> prepare;
   /// Called between windows with the world at rest (weft swarm's oracle).
   std::function<void(World&, Time)> observe;
 };

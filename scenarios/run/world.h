@@ -109,6 +109,7 @@ class World {
   std::shared_ptr<models::Plan> plan_;
   std::vector<PolicyOrigin> origins_;  ///< cookie - 1
   control::Transaction intent_;
+  control::Faults planted_in_control_;  ///< weft mutate
   std::vector<models::ControllerAction> actions_;
   std::unique_ptr<sim::Engine> engine_;  ///< destroyed before the pools
   std::vector<models::Node*> nodes_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "datapath/faults.h"
 #include "models/bridge.h"
 #include "models/guest/guest.h"
 #include "models/host.h"
@@ -104,8 +105,19 @@ Result<> World::build_nodes(const WorldOptions& options) {
     return l.corruption.ppb > 0 && l.corruption_undetected;
   });
 
+  models::Faults in_models;
+  datapath::Faults in_datapath;
+  const bool in_switch = in_datapath.set(options.plant);
+  if (!options.plant.empty()) {
+    if (!in_switch && !in_models.set(options.plant) && !planted_in_control_.set(options.plant))
+      return Error{fmt::format("there is no fault '{}' to plant", options.plant),
+                   {},
+                   "weft mutate lists them"};
+  }
+
   std::map<EndpointRef, models::GuestConfig> guests;
   build_guests(guests);
+  for (auto& [endpoint, guest] : guests) guest.net.tcp.ignore_gaps = in_models.tcp_ignores_gaps;
   const auto load = estimate_load(scenario_, options.end.value_or(scenario_.duration));
 
   for (std::size_t i = 0; i < u.nodes.size(); ++i) {
@@ -114,6 +126,7 @@ Result<> World::build_nodes(const WorldOptions& options) {
     node.check = options.check;
     node.may_see_damage = may_see_damage;
     node.tracer = options.tracer;
+    node.faults = in_models;
     for (std::size_t l = 0; l < u.links.size(); ++l) {
       const auto& link = u.links[l];
       if (link.a != i && link.b != i) continue;
@@ -180,6 +193,7 @@ Result<> World::build_nodes(const WorldOptions& options) {
                                       : control::TunnelType::geneve,
                         .style = o.control.style == ControlStyle::central ? control::Style::central
                                                                           : control::Style::hybrid};
+        config.agent.faults = planted_in_control_;
         config.own_stack.name = spec.name;
         config.own_stack.mac = spec.mac;
         config.own_stack.mtu = mtu;
@@ -208,8 +222,7 @@ Result<> World::build_nodes(const WorldOptions& options) {
                          .guest = std::make_unique<models::Guest>(
                              std::move(guests.at(EndpointRef{t, v})))});
           }
-        if (!options.plant.empty())
-          if (auto r = made->pipeline().plant(options.plant); !r.ok()) return r;
+        if (in_switch) WEFT_CHECK(made->pipeline().plant(options.plant).ok());
         device = std::move(made);
         break;
       }

@@ -121,6 +121,7 @@ Result<> World::build_control() {
   build_plan();
   const auto& control = scenario_.overlay.control;
   control::ControllerOptions options;
+  options.faults = planted_in_control_;
   options.style =
       control.style == ControlStyle::central ? control::Style::central : control::Style::hybrid;
   for (std::size_t i = 0; i < hypervisors_.size(); ++i)

@@ -25,6 +25,9 @@ FOLDERS = {
     'analysis': ['base/', 'sim/', 'models/', 'datapath/', 'control/'],
     'scenarios': ['base/', 'sim/', 'datapath/', 'control/', 'models/', 'pcap/', 'analysis/',
                   'scenarios/'],
+    # The comparison with the policy oracle is a part of the command `weft swarm`.
+    'scenarios/swarm': ['base/', 'models/', 'datapath/', 'analysis/', 'scenarios/',
+                        'tests/oracle/'],
     'cli': ['base/', 'sim/', 'datapath/', 'control/', 'models/', 'pcap/', 'analysis/',
             'scenarios/'],
     'tests': ['base/', 'sim/', 'datapath/', 'control/', 'models/', 'pcap/', 'analysis/',
