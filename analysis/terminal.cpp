@@ -341,7 +341,7 @@ class Summary {
       line(r_.identity.interrupted ? "– interrupted" : "– finished; nothing was expected");
     } else {
       line(ok ? fmt::format("✓ PASSED: {} of {} hold", all, counted(all, "expectation"))
-              : fmt::format("✗ FAILED: {} of {}", failed, counted(all, "expectation")),
+              : fmt::format("✗ FAILED: {} of {} did not hold", failed, counted(all, "expectation")),
            ok ? Tone::good : Tone::bad);
     }
   }

@@ -62,7 +62,7 @@ std::string encode(const scenarios::RunOutcome& outcome) {
       continue;
     }
     details.push_back(fmt::format("{}expected {}; seen {}{}{}", place_prefix(e.place), e.text,
-                                  e.seen, e.when.empty() ? "" : " ", e.when));
+                                  e.seen, e.when.empty() ? "" : "; ", e.when));
   }
   if (!outcome.results.identity.fault.empty()) details.push_back(outcome.results.identity.fault);
   if (!outcome.folder.empty()) j["folder"] = outcome.folder;

@@ -162,7 +162,7 @@ TEST_CASE("each way to end is told apart, and none ends the others") {
   CHECK(results[0].digest == "digest-0");
   CHECK(all(results[1])
             .find("folder/fails.yaml:12: expected traffic p: delivered 0; seen "
-                  "delivered 3 <of> 5 at 2s") != std::string::npos);
+                  "delivered 3 <of> 5; at 2s") != std::string::npos);
   CHECK(all(results[3]).find("did you mean 'seed'?") != std::string::npos);
   CHECK(all(results[4]).find("two events with equal keys") != std::string::npos);
   CHECK(all(results[5]).find("1 packet has no verdict") != std::string::npos);
