@@ -3,7 +3,8 @@
 // check, ls, topo, swarm and the oracle read it and stop before that. Nothing here runs.
 //
 // Every named thing keeps the place (file, line, column) it was written at, so that whatever goes
-// wrong later - a refused migration, a drop by a policy rule, a failed expectation - can point to it.
+// wrong later - a refused migration, a drop by a policy rule, a failed expectation - can point to
+// it.
 //
 // Names: hosts `hv-LEAF-N`, leaves `leaf-N`, spines `spine-N` (all from 1), links `A--B` (leaf
 // before spine, switch before host, else as written), ports `NODE.PEER` except a host's only link,
@@ -36,7 +37,7 @@ enum class NodeKind : std::uint8_t {
 
 /// A router's address on one of its links, with the prefix length of the network on that link.
 struct InterfaceSpec {
-  std::size_t link = 0;           ///< index into UnderlaySpec::links
+  std::size_t link = 0;  ///< index into UnderlaySpec::links
   IpAddress address{};
   int prefix_length = 0;
 };
@@ -58,7 +59,7 @@ struct NodeSpec {
   int prefix_length = 0;
   std::optional<IpAddress> gateway;       ///< host, hypervisor: a router of its subnet, if any
   std::vector<InterfaceSpec> interfaces;  ///< router: one per link that leads to a subnet of hosts
-  Mac mac{};                      ///< host, hypervisor: of its uplink; router: of all its ports
+  Mac mac{};                        ///< host, hypervisor: of its uplink; router: of all its ports
   std::optional<std::size_t> leaf;  ///< leaf-spine: index of the leaf node it hangs on
   std::optional<ByteCount> memory;  ///< capacity of a hypervisor for VMs; none: unlimited
   Place place;
@@ -74,29 +75,30 @@ struct LinkSpec {
   std::size_t a = 0, b = 0;  ///< node indices
   BitRate rate{10'000'000'000};
   Duration delay = microseconds(1);
-  ByteCount queue{1'000'000};           ///< per direction, at the sender
+  ByteCount queue{1'000'000};  ///< per direction, at the sender
   std::optional<EcnSpec> ecn;
-  std::uint32_t mtu = 9000;             ///< bytes of IP packet
+  std::uint32_t mtu = 9000;  ///< bytes of IP packet
   Probability loss{};
-  Probability corruption{};             ///< detected by the FCS unless `corruption_undetected`
+  Probability corruption{};  ///< detected by the FCS unless `corruption_undetected`
   bool corruption_undetected = false;
   /// Bytes added to each frame on the wire: FCS 4 + preamble 8 + gap 12.
   std::uint32_t framing = 24;
-  int weight = 1;                       ///< routing metric
+  int weight = 1;  ///< routing metric
   Place place;
 };
 
 struct UnderlaySpec {
   std::vector<NodeSpec> nodes;
   std::vector<LinkSpec> links;
-  bool ipv6 = false;                     ///< family of the underlay's addresses
-  Duration convergence = milliseconds(1);   ///< from a failure (or repair) to new routes everywhere
+  bool ipv6 = false;                       ///< family of the underlay's addresses
+  Duration convergence = milliseconds(1);  ///< from a failure (or repair) to new routes everywhere
   bool leaf_spine = false;
   std::uint32_t spines = 0, leaves = 0, hosts_per_leaf = 0;
   Place place;
 };
 
-// --- overlay and control --------------------------------------------------------------------------
+// --- overlay and control
+// --------------------------------------------------------------------------
 
 enum class Encapsulation : std::uint8_t { vxlan, geneve };
 enum class ControlStyle : std::uint8_t { hybrid, central };
@@ -106,8 +108,8 @@ struct ControlSpec {
   std::uint32_t controllers = 1;
   Duration latency = microseconds(200);
   Probability loss{};
-  std::optional<BitRate> bandwidth;      ///< per controller-hypervisor channel; none: unlimited
-  bool in_band = false;                  ///< `through: fabric`
+  std::optional<BitRate> bandwidth;  ///< per controller-hypervisor channel; none: unlimited
+  bool in_band = false;              ///< `through: fabric`
   /// In band: index of the node `controller-1`; `controller-2` ... follow it. They are nodes of
   /// kind host with one link to the switch named by `attach:` (default: the first leaf).
   std::optional<std::size_t> attach;
@@ -122,13 +124,14 @@ struct OverlaySpec {
   Place place;
 };
 
-// --- tenants ---------------------------------------------------------------------------------------
+// --- tenants
+// ---------------------------------------------------------------------------------------
 
 struct NetworkSpec {
   std::string name;
-  std::vector<Prefix> subnets;     ///< at most one IPv4 and one IPv6
-  std::uint32_t mtu = 1500;        ///< guests' MTU
-  std::uint32_t vni = 0;           ///< 24 bits, unique over the scenario
+  std::vector<Prefix> subnets;  ///< at most one IPv4 and one IPv6
+  std::uint32_t mtu = 1500;     ///< guests' MTU
+  std::uint32_t vni = 0;        ///< 24 bits, unique over the scenario
   Place place;
 };
 
@@ -140,12 +143,12 @@ struct RouterSpec {
 };
 
 struct VmSpec {
-  std::string name;                 ///< "shop/web-1"
-  std::size_t group = 0;            ///< index within the tenant
-  std::size_t network = 0;          ///< index within the tenant
-  std::size_t host = 0;             ///< node index of its first hypervisor
+  std::string name;         ///< "shop/web-1"
+  std::size_t group = 0;    ///< index within the tenant
+  std::size_t network = 0;  ///< index within the tenant
+  std::size_t host = 0;     ///< node index of its first hypervisor
   Mac mac{};
-  std::vector<IpAddress> addresses; ///< one per subnet of its network, in that order
+  std::vector<IpAddress> addresses;  ///< one per subnet of its network, in that order
   ByteCount memory{1ULL << 30};
   ByteCount dirty_per_second{0};
   Place place;
@@ -154,7 +157,7 @@ struct VmSpec {
 struct GroupSpec {
   std::string name;
   std::size_t network = 0;
-  std::vector<std::size_t> vms;     ///< indices into TenantSpec::vms
+  std::vector<std::size_t> vms;  ///< indices into TenantSpec::vms
   Place place;
 };
 
@@ -174,10 +177,10 @@ struct PeerSpec {
 struct PolicyRuleSpec {
   std::string name;
   bool allow = true;
-  int priority = 100;               ///< higher first; deny beats allow at equal priority
+  int priority = 100;  ///< higher first; deny beats allow at equal priority
   PeerSpec from, to;
   Protocol protocol = Protocol::any;
-  std::vector<PortRange> ports;     ///< destination ports; empty: all
+  std::vector<PortRange> ports;  ///< destination ports; empty: all
   Place place;
 };
 
@@ -198,7 +201,8 @@ struct TenantSpec {
   Place place;
 };
 
-// --- traffic ---------------------------------------------------------------------------------------
+// --- traffic
+// ---------------------------------------------------------------------------------------
 
 /// A traffic source or sink: a VM (tenant, index) or a plain host (node index).
 struct EndpointRef {
@@ -218,11 +222,11 @@ struct TrafficSpec {
   std::string name;
   TrafficKind kind = TrafficKind::ping;
   std::vector<PairSpec> pairs;
-  bool ipv6 = false;                  ///< which family of the endpoints' addresses
+  bool ipv6 = false;  ///< which family of the endpoints' addresses
   Time start{};
-  Time stop = Time::never();          ///< never: the end of the run
-  Duration warmup{};                  ///< results before start + warmup are not counted
-  std::uint16_t port = 0;             ///< destination port (udp, bulk, rpc)
+  Time stop = Time::never();  ///< never: the end of the run
+  Duration warmup{};          ///< results before start + warmup are not counted
+  std::uint16_t port = 0;     ///< destination port (udp, bulk, rpc)
   // ping: interval, size (ICMP data bytes), count 0 = unlimited
   Duration interval = seconds(1);
   std::uint64_t count = 0;
@@ -242,15 +246,17 @@ struct TrafficSpec {
   Place place;
 };
 
-// --- events ----------------------------------------------------------------------------------------
+// --- events
+// ----------------------------------------------------------------------------------------
 
 enum class MigrationMode : std::uint8_t { pre_copy };
 
 struct MigrateEvent {
   EndpointRef vm;
-  std::size_t to = 0;                 ///< node index of a hypervisor
+  std::size_t to = 0;  ///< node index of a hypervisor
   MigrationMode mode = MigrationMode::pre_copy;
-  std::optional<BitRate> bandwidth;   ///< limit of the memory stream; none: four fifths of the uplink
+  std::optional<BitRate>
+      bandwidth;  ///< limit of the memory stream; none: four fifths of the uplink
   Duration max_downtime = milliseconds(10);  ///< stop-and-copy when the rest takes no longer
   std::uint32_t max_rounds = 30;
 };
@@ -263,23 +269,23 @@ struct HealEvent {
 };
 struct ControllerEvent {
   std::size_t controller = 0;
-  bool stop = true;                   ///< false: start
-  std::optional<Duration> duration;   ///< of a stop; none: until a start
+  bool stop = true;                  ///< false: start
+  std::optional<Duration> duration;  ///< of a stop; none: until a start
 };
 /// Changes intent while the run goes on.
 struct PolicyEvent {
   std::size_t tenant = 0;
   std::vector<PolicyRuleSpec> add;
-  std::vector<std::string> remove;    ///< rule names
+  std::vector<std::string> remove;  ///< rule names
 };
 
 struct EventSpec {
-  std::string name;                   ///< given, or "event-N"
-  std::optional<Time> at;             ///< exactly one of at / after
+  std::string name;        ///< given, or "event-N"
+  std::optional<Time> at;  ///< exactly one of at / after
   struct After {
-    std::size_t event = 0;            ///< index into events: always a migration (`after` another
-                                      ///< event has been resolved to a time or to its migration)
-    std::string phase;                ///< round-N, stop-and-copy, resume, done
+    std::size_t event = 0;  ///< index into events: always a migration (`after` another
+                            ///< event has been resolved to a time or to its migration)
+    std::string phase;      ///< round-N, stop-and-copy, resume, done
     Duration delay{};
   };
   std::optional<After> after;
@@ -291,14 +297,15 @@ struct EventSpec {
   Place place;
 };
 
-// --- captures and expectations -----------------------------------------------------------------------
+// --- captures and expectations
+// -----------------------------------------------------------------------
 
 struct CaptureSpec {
-  std::string point;                  ///< "hv-1-1.uplink", "shop/web-1", "leaf-1.spine-2", or "drops"
+  std::string point;  ///< "hv-1-1.uplink", "shop/web-1", "leaf-1.spine-2", or "drops"
   std::size_t node = 0;
-  std::optional<std::size_t> link;    ///< a link end; else a VM's port
-  std::optional<EndpointRef> vm;      ///< neither link nor vm: `drops`, every dropped packet
-  std::string filter;                 ///< libpcap syntax; empty: all
+  std::optional<std::size_t> link;  ///< a link end; else a VM's port
+  std::optional<EndpointRef> vm;    ///< neither link nor vm: `drops`, every dropped packet
+  std::string filter;               ///< libpcap syntax; empty: all
   Place place;
 };
 
@@ -309,27 +316,35 @@ struct Bounds {
 };
 
 struct ExpectSpec {
-  enum class Subject : std::uint8_t { migration, traffic, link, caches, drops, controller } subject{};
-  std::size_t index = 0;              ///< event / traffic / link index
-  std::optional<std::size_t> node;    ///< caches: one hypervisor; none: all together
-  /// measure name -> bounds. migration: downtime(ps) rounds(count) bytes packets_lost total_time(ps);
-  /// traffic: sent delivered lost duplicated connections connections_lost completed retransmits
-  /// (counts), p50 p90 p99 p999 mean max (ps), goodput(bps), delivered_ratio(ppm);
+  enum class Subject : std::uint8_t {
+    migration,
+    traffic,
+    link,
+    caches,
+    drops,
+    controller
+  } subject{};
+  std::size_t index = 0;            ///< event / traffic / link index
+  std::optional<std::size_t> node;  ///< caches: one hypervisor; none: all together
+  /// measure name -> bounds. migration: downtime(ps) rounds(count) bytes packets_lost
+  /// total_time(ps); traffic: sent delivered lost duplicated connections connections_lost completed
+  /// retransmits (counts), p50 p90 p99 p999 mean max (ps), goodput(bps), delivered_ratio(ppm);
   /// link: utilisation(ppm) drops ecn_marks peak_queue(bytes); caches: hit_ratio(ppm) megaflows
   /// masks slow_path; drops: count; controller: messages resyncs.
   std::vector<std::pair<std::string, Bounds>> measures;
-  std::optional<std::string> dropped_by;   ///< "policy.default", "policy.RULE" or a drop reason's name
-  std::optional<std::string> reason;       ///< drops: which reason; none: all
-  std::optional<Time> from, to;            ///< window
-  std::optional<std::size_t> during;       ///< event index: from its start to its end
+  std::optional<std::string>
+      dropped_by;                     ///< "policy.default", "policy.RULE" or a drop reason's name
+  std::optional<std::string> reason;  ///< drops: which reason; none: all
+  std::optional<Time> from, to;       ///< window
+  std::optional<std::size_t> during;  ///< event index: from its start to its end
   Place place;
 };
 
 struct Scenario {
   std::string name;
   std::string description;
-  std::string file;                   ///< as given
-  std::string text;                   ///< the source, verbatim
+  std::string file;  ///< as given
+  std::string text;  ///< the source, verbatim
   std::uint64_t seed = 1;
   Duration duration = seconds(1);
   UnderlaySpec underlay;
@@ -339,7 +354,7 @@ struct Scenario {
   std::vector<EventSpec> events;
   std::vector<CaptureSpec> captures;
   std::vector<ExpectSpec> expect;
-  std::vector<Error> warnings;        ///< a tunnel that does not fit the MTU, a rule never usable ...
+  std::vector<Error> warnings;  ///< a tunnel that does not fit the MTU, a rule never usable ...
 };
 
 /// Parses and resolves. `set` are overrides "path.to.key=value" (`--set`), applied to the YAML

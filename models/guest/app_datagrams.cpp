@@ -163,8 +163,10 @@ class UdpSink final : public App, public UdpReceiver {
  public:
   UdpSink(AppWorld& world, std::vector<PeerConfig> peers) : world_(world) {
     for (PeerConfig& p : peers)
-      sources_.push_back(
-          {request_stream(content_key(p.traffic, p.pair)), p, &world.stats_of(p.traffic, p.pair), {}});
+      sources_.push_back({request_stream(content_key(p.traffic, p.pair)),
+                          p,
+                          &world.stats_of(p.traffic, p.pair),
+                          {}});
     std::sort(sources_.begin(), sources_.end(),
               [](const Source& a, const Source& b) { return a.stream < b.stream; });
   }

@@ -96,7 +96,8 @@ auto find_record(const std::vector<std::unique_ptr<TrafficStats>>& stats, std::u
 const TrafficStats* Guest::pair_stats(std::uint32_t traffic, std::uint32_t pair) const {
   const auto& stats = impl_->world.stats;
   const auto it = find_record(stats, traffic, pair);
-  return it != stats.end() && (*it)->traffic == traffic && (*it)->pair == pair ? it->get() : nullptr;
+  return it != stats.end() && (*it)->traffic == traffic && (*it)->pair == pair ? it->get()
+                                                                               : nullptr;
 }
 
 TrafficStats& AppWorld::stats_of(std::uint32_t traffic, std::uint32_t pair) {

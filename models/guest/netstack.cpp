@@ -53,8 +53,8 @@ NetstackImpl::NetstackImpl(NetConfig c) : config(std::move(c)) {
   neighbour_timer = timers.add(this, 0);
 }
 
-// What still waits for a neighbour is in flight when a run ends: it belongs to the packets' arena, and
-// the station may be gone already.
+// What still waits for a neighbour is in flight when a run ends: it belongs to the packets' arena,
+// and the station may be gone already.
 NetstackImpl::~NetstackImpl() = default;
 
 void NetstackImpl::on_timer(std::uint64_t argument) {

@@ -14,7 +14,8 @@ namespace weft::scenarios::swarm {
 
 struct SwarmOptions {
   unsigned threads = 1;
-  /// Each seed that this number divides is run again on two threads; the digests must agree. 0: none.
+  /// Each seed that this number divides is run again on two threads; the digests must agree. 0:
+  /// none.
   unsigned compare_threads_every = 4;
   std::string plant;  ///< weft mutate
   bool shrink = true;

@@ -57,7 +57,7 @@ def look_at(t, name, point, path, folder):
             place = drop['details'].get('place', '')
             good = (text.startswith(want + rule) and
                     text.endswith(f"; packet {drop['details']['packet']}") and
-                    (not place or f'{place}:' in text) and frame.ns == drop['time_ps'] // 1000)
+                    (not place or f'({place})' in text) and frame.ns == drop['time_ps'] // 1000)
             if not t.check(f'{name}: a drop says where, why and which', good, f'{text}\n{drop}'):
                 break
     return capture

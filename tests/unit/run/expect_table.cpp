@@ -46,10 +46,21 @@ Results results() {
   r.identity.planned = seconds(1);
   r.totals = {.created = 5000, .delivered = 4800, .dropped = 100, .packet_hops = 10'000};
   analysis::TrafficResult web{.name = "web", .kind = "rpc", .start = Time{}, .stop = ms(1000)};
-  web.pairs = {{.from = "t/a-1", .to = "t/b-1", .sent = 500, .delivered = 500, .bytes = 500'000,
-                .connections_opened = 1, .completed = 500},
-               {.from = "t/a-2", .to = "t/b-1", .sent = 500, .delivered = 500, .bytes = 500'000,
-                .connections_opened = 1, .completed = 500, .retransmits = 3}};
+  web.pairs = {{.from = "t/a-1",
+                .to = "t/b-1",
+                .sent = 500,
+                .delivered = 500,
+                .bytes = 500'000,
+                .connections_opened = 1,
+                .completed = 500},
+               {.from = "t/a-2",
+                .to = "t/b-1",
+                .sent = 500,
+                .delivered = 500,
+                .bytes = 500'000,
+                .connections_opened = 1,
+                .completed = 500,
+                .retransmits = 3}};
   for (int i = 0; i < 100; ++i) {
     web.series.push_back({.sent = 10, .delivered = 10, .answered = 10, .bytes = 10'000});
     // 1000 samples of 1 ms, but one of 20 ms that ends at 165 ms.
@@ -67,15 +78,27 @@ Results results() {
   r.traffic = {web, probe, idle};
   r.drops = {{"probe", "policy", "policy.default", "t", {"lab.yaml", 41, 5}, 100}};
   for (int i = 0; i < 100; ++i) r.drop_entries.push_back({ms(10 * i), 0, 1, 0, "hv-1-1", 98, ""});
-  r.migrations = {{.name = "move", .vm = "t/b-1", .from = "hv-1-1", .to = "hv-2-1",
-                   .state = analysis::MigrationState::done, .started = ms(100), .ended = ms(200),
-                   .rounds = {{1}, {2}, {3}}, .total_bytes = 5'000'000,
-                   .downtime = milliseconds(12), .packets_lost = 4}};
+  r.migrations = {{.name = "move",
+                   .vm = "t/b-1",
+                   .from = "hv-1-1",
+                   .to = "hv-2-1",
+                   .state = analysis::MigrationState::done,
+                   .started = ms(100),
+                   .ended = ms(200),
+                   .rounds = {{1}, {2}, {3}},
+                   .total_bytes = 5'000'000,
+                   .downtime = milliseconds(12),
+                   .packets_lost = 4}};
   r.events = {{"move", ms(100), ms(200)}, {"cut", ms(300), ms(320)}, {"never", {}, {}}};
   r.nodes = {{.name = "hv-1-1"}, {.name = "leaf-1"}};
   analysis::LinkResult link{.name = "leaf-1--hv-1-1", .a = 1, .b = 0, .rate_bps = 1'000'000};
-  link.directions[0] = {.from = 1, .to = 0, .packets = 100, .bytes = 62'500, .drops = 2,
-                        .ecn_marks = 10, .peak_queue_bytes = 3'000};
+  link.directions[0] = {.from = 1,
+                        .to = 0,
+                        .packets = 100,
+                        .bytes = 62'500,
+                        .drops = 2,
+                        .ecn_marks = 10,
+                        .peak_queue_bytes = 3'000};
   for (int i = 0; i < 10; ++i) {
     link.directions[0].series.push_back({10, 6'250, i == 3 ? 2u : 0u, i == 3 ? 3'000u : 100u, 1});
   }

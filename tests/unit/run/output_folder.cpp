@@ -88,7 +88,7 @@ TEST_CASE("the default folder holds the last run of a name and seed", "[output]"
   auto folder = RunFolder::create({.name = "lab", .seed = 7});
   REQUIRE(folder.ok());
   CHECK(folder->path() == "runs/lab-7");
-  CHECK(!fs::exists("runs/lab-7"));  // not before it is whole
+  CHECK(!fs::exists("runs/lab-7"));           // not before it is whole
   const std::string capture(3'000'001, 'c');  // larger than what is hashed in one piece
   write(folder->capture_path("t/web-1"), capture);
   auto results = a_run();
