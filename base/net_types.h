@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "base/result.h"
 
@@ -15,6 +16,17 @@ namespace weft {
 struct Mac {
   std::array<std::uint8_t, 6> bytes{};
   constexpr auto operator<=>(const Mac&) const = default;
+  /// By words: the default compares arrays, which compilers do out of line.
+  constexpr bool operator==(const Mac& o) const {
+    if (std::is_constant_evaluated()) return bytes == o.bytes;
+    std::uint32_t a, b;
+    std::uint16_t c, d;
+    __builtin_memcpy(&a, bytes.data(), 4);
+    __builtin_memcpy(&b, o.bytes.data(), 4);
+    __builtin_memcpy(&c, bytes.data() + 4, 2);
+    __builtin_memcpy(&d, o.bytes.data() + 4, 2);
+    return a == b && c == d;
+  }
   constexpr bool is_multicast() const { return (bytes[0] & 1) != 0; }
   constexpr bool is_broadcast() const { return *this == broadcast(); }
   static constexpr Mac broadcast() { return {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}; }

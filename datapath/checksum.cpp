@@ -87,6 +87,7 @@ std::uint64_t sum_bytes(std::span<const std::uint8_t> bytes, std::uint64_t start
            wire::load_be<std::uint32_t>(p + 4) + wire::load_be<std::uint32_t>(p + 8) +
            wire::load_be<std::uint32_t>(p + 12);
   }
+  for (; n >= 4; n -= 4, p += 4) sum += wire::load_be<std::uint32_t>(p);
   for (; n >= 2; n -= 2, p += 2) sum += wire::load_be<std::uint16_t>(p);
   if (n != 0) sum += static_cast<std::uint64_t>(*p) << 8;
   return sum;

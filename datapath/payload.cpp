@@ -111,6 +111,7 @@ Payload Payload::slice(std::uint32_t from, std::uint32_t length) const {
              length, length_);
   Payload p(*this);
   p.offset_ += from;
+  if (length != length_) p.sum_ = kNoSum;
   p.length_ = length;
   return p;
 }
@@ -137,7 +138,7 @@ void Payload::materialise(std::uint32_t from, std::span<std::uint8_t> out) const
   }
 }
 
-std::uint16_t Payload::sum() const {
+std::uint16_t Payload::compute_sum() const {
   if (length_ == 0) return 0;
   if (bytes_ != nullptr) return fold_sum(sum_bytes(bytes_->bytes().subspan(offset_, length_)));
 

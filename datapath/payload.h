@@ -46,14 +46,16 @@ class Payload {
       : stream_(other.stream_),
         offset_(other.offset_),
         bytes_(other.bytes_),
-        length_(other.length_) {
+        length_(other.length_),
+        sum_(other.sum_) {
     if (bytes_ != nullptr) bytes_->retain();
   }
   Payload(Payload&& other) noexcept
       : stream_(other.stream_),
         offset_(other.offset_),
         bytes_(other.bytes_),
-        length_(other.length_) {
+        length_(other.length_),
+        sum_(other.sum_) {
     other.forget();
   }
   Payload& operator=(const Payload& other) {
@@ -63,6 +65,7 @@ class Payload {
     offset_ = other.offset_;
     bytes_ = other.bytes_;
     length_ = other.length_;
+    sum_ = other.sum_;
     return *this;
   }
   Payload& operator=(Payload&& other) noexcept {
@@ -72,6 +75,7 @@ class Payload {
       offset_ = other.offset_;
       bytes_ = other.bytes_;
       length_ = other.length_;
+      sum_ = other.sum_;
       other.forget();
     }
     return *this;
@@ -96,24 +100,32 @@ class Payload {
   /// Writes the bytes [from, from + out.size()) to out.
   void materialise(std::uint32_t from, std::span<std::uint8_t> out) const;
   /// Ones-complement sum of all bytes as big-endian words (an odd last byte is padded with zero),
-  /// folded to 16 bits, not inverted. Constant time for streams.
-  std::uint16_t sum() const;
+  /// folded to 16 bits, not inverted. Constant time for streams, and kept: copies of a payload
+  /// that has been summed up know it. (One object is not to be used by two threads at once.)
+  std::uint16_t sum() const {
+    if (sum_ == kNoSum) sum_ = compute_sum();
+    return static_cast<std::uint16_t>(sum_);
+  }
   /// Same length, and same place of the same stream or, for carried bytes, same bytes. Two empty
   /// payloads are equal.
   bool operator==(const Payload& other) const;
 
  private:
+  static constexpr std::uint32_t kNoSum = UINT32_MAX;
+  std::uint16_t compute_sum() const;
   void forget() {
     stream_ = 0;
     offset_ = 0;
     bytes_ = nullptr;
     length_ = 0;
+    sum_ = kNoSum;
   }
 
   std::uint64_t stream_ = 0;
   std::uint64_t offset_ = 0;
   SharedBytes* bytes_ = nullptr;
   std::uint32_t length_ = 0;
+  mutable std::uint32_t sum_ = kNoSum;  ///< kNoSum: not yet asked for
 };
 
 }  // namespace weft

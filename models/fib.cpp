@@ -1,77 +1,79 @@
 #include "models/fib.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 namespace weft::models {
 namespace {
 
-Ip6 mask_of(bool is6, int length) {
-  const int ones = is6 ? length : length + 96;
+Ip4 mask_of(Ip4, int length) { return {length == 0 ? 0 : ~std::uint32_t{0} << (32 - length)}; }
+Ip6 mask_of(const Ip6&, int length) {
   auto half = [](int n) { return n <= 0 ? 0 : n >= 64 ? ~0ULL : ~0ULL << (64 - n); };
-  return {half(ones), half(ones - 64)};
+  return {half(length), half(length - 64)};
 }
-
-std::uint64_t slot_hash(const Ip6& bits) { return mix64(bits.low, bits.high); }
 
 }  // namespace
 
-void Fib::rebuild(std::span<const Route> routes) {
-  ++generation_;
-  tables_.clear();
-  hops_.clear();
-  std::vector<const Route*> sorted;
-  sorted.reserve(routes.size());
-  for (const auto& r : routes) sorted.push_back(&r);
-  std::stable_sort(sorted.begin(), sorted.end(), [](const Route* x, const Route* y) {
-    return std::pair(x->prefix.address.is6, -x->prefix.length) <
-           std::pair(y->prefix.address.is6, -y->prefix.length);
-  });
-  for (std::size_t i = 0; i < sorted.size();) {
-    const bool is6 = sorted[i]->prefix.address.is6;
-    const int length = sorted[i]->prefix.length;
-    std::size_t end = i;
-    while (end < sorted.size() && sorted[end]->prefix.address.is6 == is6 &&
-           sorted[end]->prefix.length == length)
-      ++end;
-    Table table{is6, length, mask_of(is6, length), {}};
-    table.slots.resize(std::bit_ceil((end - i) * 2));
-    for (; i < end; ++i) {
-      const Route& r = *sorted[i];
-      // Equal next-hop sets of neighbouring routes share their storage.
-      std::uint32_t first = static_cast<std::uint32_t>(hops_.size());
-      const auto n = static_cast<std::uint32_t>(r.hops.size());
-      if (hops_.size() >= n && std::equal(r.hops.begin(), r.hops.end(), hops_.end() - n)) {
-        first -= n;
-      } else {
-        hops_.insert(hops_.end(), r.hops.begin(), r.hops.end());
-      }
-      std::size_t at = slot_hash(r.prefix.address.bits) & (table.slots.size() - 1);
-      while (table.slots[at].count != 0) at = (at + 1) & (table.slots.size() - 1);
-      table.slots[at] = {r.prefix.address.bits, first, n};
-    }
-    tables_.push_back(std::move(table));
-  }
-  const std::size_t want = std::clamp<std::size_t>(std::bit_ceil(routes.size() * 2), 256, 8192);
-  if (cache_.size() < want) cache_.assign(want, {});
+template <class Bits>
+void Fib::size(Tables<Bits>& tables, int length, std::size_t entries) {
+  if (entries == 0) return;
+  Table<Bits>& table = tables.emplace_back();
+  table.length = length;
+  table.mask = mask_of(Bits{}, length);
+  const std::size_t slots = std::bit_ceil(std::max<std::size_t>(entries * 2, 2));
+  table.shift = 64 - static_cast<unsigned>(std::countr_zero(slots));
+  table.slots.resize(slots);
 }
 
-std::span<const NextHop> Fib::lookup_slow(const IpAddress& destination, CacheEntry& entry) {
-  entry = {destination, generation_, 0, 0};
-  for (const auto& table : tables_) {
-    if (table.is6 != destination.is6) continue;
-    const Ip6 bits{destination.bits.high & table.mask.high, destination.bits.low & table.mask.low};
-    std::size_t at = slot_hash(bits) & (table.slots.size() - 1);
-    while (table.slots[at].count != 0) {
-      if (table.slots[at].bits == bits) {
-        entry.first = table.slots[at].first;
-        entry.count = table.slots[at].count;
-        return {hops_.data() + entry.first, entry.count};
-      }
+template <class Bits>
+void Fib::put(Tables<Bits>& tables, const Bits& bits, int length, std::uint32_t first,
+              std::uint32_t count) {
+  for (Table<Bits>& table : tables) {
+    if (table.length != length) continue;
+    std::size_t at = spread(bits) >> table.shift;
+    while (table.slots[at].count != kEmpty && table.slots[at].bits != bits)
       at = (at + 1) & (table.slots.size() - 1);
-    }
+    // What was put first stays: own addresses come before routes.
+    if (table.slots[at].count == kEmpty) table.slots[at] = {bits, first, count};
+    return;
   }
-  return {};
+}
+
+void Fib::rebuild(std::span<const Route> routes, std::span<const IpAddress> own) {
+  tables4_.clear();
+  tables6_.clear();
+  hops_.clear();
+  std::array<std::size_t, 33> entries4{};
+  std::array<std::size_t, 129> entries6{};
+  const auto count = [&](const IpAddress& a, int length) {
+    ++(a.is6 ? entries6.data() : entries4.data())[length];
+  };
+  for (const IpAddress& a : own) count(a, a.is6 ? 128 : 32);
+  for (const Route& r : routes) count(r.prefix.address, r.prefix.length);
+  for (int length = 32; length >= 0; --length)
+    size(tables4_, length, entries4[static_cast<std::size_t>(length)]);
+  for (int length = 128; length >= 0; --length)
+    size(tables6_, length, entries6[static_cast<std::size_t>(length)]);
+
+  const auto enter = [&](const IpAddress& a, int length, std::uint32_t first, std::uint32_t n) {
+    if (a.is6)
+      put(tables6_, a.bits, length, first, n);
+    else
+      put(tables4_, a.v4(), length, first, n);
+  };
+  for (const IpAddress& a : own) enter(a, a.is6 ? 128 : 32, 0, kOwn);
+  for (const Route& r : routes) {
+    // Equal next-hop sets of neighbouring routes share their storage.
+    auto first = static_cast<std::uint32_t>(hops_.size());
+    const auto n = static_cast<std::uint32_t>(r.hops.size());
+    if (hops_.size() >= n && std::equal(r.hops.begin(), r.hops.end(), hops_.end() - n)) {
+      first -= n;
+    } else {
+      hops_.insert(hops_.end(), r.hops.begin(), r.hops.end());
+    }
+    enter(r.prefix.address, r.prefix.length, first, n);
+  }
 }
 
 }  // namespace weft::models

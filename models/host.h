@@ -27,8 +27,11 @@ class Host final : public Device, public Station {
   void note(std::uint64_t a, std::uint64_t b) override { node_.context().note(a, b); }
 
  private:
+  void warm();
+
   Node node_;
   Guest guest_;
+  std::uint32_t handled_ = 0;
 };
 
 }  // namespace weft::models

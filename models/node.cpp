@@ -75,21 +75,22 @@ void Node::transmit(std::uint16_t p, Packet* packet) {
   port.counters.peak_backlog_ps = std::max(port.counters.peak_backlog_ps, filled);
   port.interval_peak_ps = std::max(port.interval_peak_ps, filled);
   ++port.counters.tx_packets;
-  port.counters.tx_bytes += std::max<std::uint32_t>(packet->size(), 60) + port.config.framing;
-  if (port.config.loss_ppb != 0 && port.loss.chance_ppb(port.config.loss_ppb)) [[unlikely]] {
-    ++port.counters.lost;
-    return drop(packet, DropReason::link_loss, p);
-  }
-  if (port.config.corruption_ppb != 0 && port.corruption.chance_ppb(port.config.corruption_ppb))
-      [[unlikely]] {
-    if (port.config.corruption_undetected) {
-      flip_bit(*packet, port.corruption);
-    } else {
-      packet->corrupted = 1;
+  port.counters.tx_bytes += std::max<std::uint32_t>(packet->size(), 60) + port.framing;
+  if (port.lossy) [[unlikely]] {
+    if (port.config.loss_ppb != 0 && port.loss.chance_ppb(port.config.loss_ppb)) {
+      ++port.counters.lost;
+      return drop(packet, DropReason::link_loss, p);
+    }
+    if (port.config.corruption_ppb != 0 && port.corruption.chance_ppb(port.config.corruption_ppb)) {
+      if (port.config.corruption_undetected) {
+        flip_bit(*packet, port.corruption);
+      } else {
+        packet->corrupted = 1;
+      }
     }
   }
   packet->link_epoch = port.epoch;
-  context_->send(port.channel, port.busy_until + port.config.delay, sim::EventClass::arrival,
+  context_->send(port.channel, port.busy_until + Duration{port.delay_ps}, sim::EventClass::arrival,
                  kFrame, port.peer_port, reinterpret_cast<std::uintptr_t>(packet));
 }
 

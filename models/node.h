@@ -33,25 +33,31 @@ struct Pools {
 enum class CheckLevel : std::uint8_t { basic, sampled, full };
 
 class Node {
+  sim::Context* context_ = nullptr;
+  PacketPool* pool_ = nullptr;
+
  public:
-  std::string name;
-  std::uint32_t index = 0;  ///< in the topology
+  // What every frame needs comes first.
   std::vector<Port> ports;
-  Ledger ledger;
   std::uint64_t hops = 0;  ///< frames that arrived here over a link: packet-hops
+  PacketTracer* tracer = nullptr;
   bool up = true;
   CheckLevel check = CheckLevel::sampled;
   bool may_see_damage = false;  ///< the scenario has links that corrupt undetected
   Faults faults;                ///< weft mutate only
+  std::uint32_t index = 0;      ///< in the topology
+  Ledger ledger;
   FrameTap* drop_tap = nullptr;
-  PacketTracer* tracer = nullptr;
+  std::string name;
 
   Node(std::string node_name, std::uint32_t node_index, Pools& pools)
-      : name(std::move(node_name)), index(node_index), pools_(&pools) {}
+      : index(node_index), name(std::move(node_name)), pools_(&pools) {}
 
   void enter(sim::Context& context) {
     context_ = &context;
-    pool_ = pools_->of_worker[context.worker()].get();
+    // The engine never moves an LP to another worker.
+    if (pool_ == nullptr) [[unlikely]]
+      pool_ = pools_->of_worker[context.worker()].get();
   }
   sim::Context& context() const { return *context_; }
   Time now() const { return context_->now(); }
@@ -96,8 +102,6 @@ class Node {
   void end(Packet* packet, std::uint64_t how);
 
   Pools* pools_;
-  sim::Context* context_ = nullptr;
-  PacketPool* pool_ = nullptr;
 };
 
 /// An LP of models/ that has a Node.

@@ -7,6 +7,11 @@ void Port::prepare(std::uint64_t seed) {
   constexpr std::uint64_t kBitPs = 8'000'000'000'000ULL;  // 8 bits, in ps at 1 bit/s
   ps_per_byte =
       kBitPs % config.rate.bps == 0 ? static_cast<std::int64_t>(kBitPs / config.rate.bps) : 0;
+  delay_ps = config.delay.ps;
+  framing = config.framing;
+  mtu = config.mtu;
+  mac = config.mac;
+  lossy = config.loss_ppb != 0 || config.corruption_ppb != 0;
   queue_ps = serialisation_time(config.queue_bytes, config.rate).ps;
   ecn_min_ps = serialisation_time(config.ecn_min, config.rate).ps;
   ecn_max_ps = serialisation_time(config.ecn_max, config.rate).ps;

@@ -48,34 +48,44 @@ struct PortConfig {
 };
 
 struct PortCounters {
-  std::uint64_t tx_packets = 0, tx_bytes = 0;  ///< accepted for transmission (wire bytes)
   std::uint64_t rx_packets = 0;
+  std::uint64_t tx_packets = 0, tx_bytes = 0;  ///< accepted for transmission (wire bytes)
+  std::int64_t peak_backlog_ps = 0;
   std::uint64_t drops = 0;  ///< queue full
   std::uint64_t lost = 0;   ///< on the wire, by loss
   std::uint64_t ecn_marks = 0;
-  std::int64_t peak_backlog_ps = 0;
 };
 
-struct Port {
-  PortConfig config;
-  PortCounters counters;
+/// What every frame needs comes first, in two cache lines; some of it is derived from `config` by
+/// prepare().
+struct alignas(64) Port {
+  Time busy_until{};
+  std::int64_t ps_per_byte = 0;  ///< 0: not a whole number, use `rate`
+  std::int64_t queue_ps = 0;
+  std::int64_t delay_ps = 0;
+  std::int64_t ecn_max_ps = 0;
   FrameTap* tap = nullptr;
   sim::ChannelId channel{};
+  std::uint32_t epoch = 0;
+  std::uint32_t framing = 0;
+  std::uint32_t mtu = 0;
+
+  Mac mac{};
   std::uint16_t peer_port = 0;
   bool up = true;
-  std::uint32_t epoch = 0;
-  Time busy_until{};
+  bool lossy = false;                 ///< loses or damages frames
   std::int64_t interval_peak_ps = 0;  ///< highest backlog since the observer last reset it
-  std::int64_t ps_per_byte = 0;       ///< 0: not a whole number, use `rate`
-  std::int64_t queue_ps = 0;
-  std::int64_t ecn_min_ps = 0, ecn_max_ps = 0;
+  PortCounters counters;
+
+  std::int64_t ecn_min_ps = 0;
+  PortConfig config;
   RandomStream loss, corruption, marking;
 
   /// Derives the fast-path figures; `name` of the link direction keys the random streams.
   void prepare(std::uint64_t seed);
 
   std::int64_t wire_ps(std::uint32_t frame_bytes) const {
-    const std::uint32_t bytes = std::max<std::uint32_t>(frame_bytes, 60) + config.framing;
+    const std::uint32_t bytes = std::max<std::uint32_t>(frame_bytes, 60) + framing;
     if (ps_per_byte != 0) [[likely]]
       return bytes * ps_per_byte;
     return serialisation_time(bytes, config.rate).ps;

@@ -28,7 +28,7 @@ Router::Router(Node node, std::shared_ptr<const Topology> topology, std::uint64_
 
 void Router::rebuild() {
   routes_ = compute_routes(*topology_, view_, node_.index);
-  fib_.rebuild(routes_);
+  fib_.rebuild(routes_, own_);
 }
 
 bool Router::owns(const IpAddress& a) const {
@@ -52,7 +52,7 @@ void Router::handle(sim::Context& context, const sim::Event& event) {
 }
 
 void Router::forward(std::uint16_t in, Packet* packet) {
-  const Mac& mine = node_.ports[in].config.mac;
+  const Mac& mine = node_.ports[in].mac;
   const FrameKind kind = view_frame(*packet);
   if (kind == FrameKind::cut_off) return node_.drop(packet, DropReason::malformed, in);
   const auto& eth = wire::at<wire::EthernetHeader>(packet->data());
@@ -66,13 +66,13 @@ void Router::forward(std::uint16_t in, Packet* packet) {
     return node_.drop(packet, DropReason::bad_checksum, in);
 
   const IpAddress destination = destination_of(*packet, kind);
-  const auto hops = fib_.lookup(destination);
+  const auto [hops, own] = fib_.lookup(destination);
+  if (own) [[unlikely]]
+    return for_myself(in, packet);
   if (hops.empty()) [[unlikely]] {
-    if (owns(destination)) return for_myself(in, packet);
     send_error(in, *packet, IcmpErrorKind::net_unreachable);
     return node_.drop(packet, DropReason::no_route, in);
   }
-  if (hops.size() == 1 && owns(destination)) return for_myself(in, packet);
   if (ttl_of(*packet, kind) <= 1) [[unlikely]] {
     send_error(in, *packet, IcmpErrorKind::time_exceeded);
     return node_.drop(packet, DropReason::ttl_expired, in);
@@ -82,14 +82,14 @@ void Router::forward(std::uint16_t in, Packet* packet) {
     choice = (mix64(route_hash(*packet, kind), ecmp_seed_) >> 32) * hops.size() >> 32;
   const NextHop& hop = hops[choice];
   const Port& out = node_.ports[hop.port];
-  if (ip_bytes(*packet) > out.config.mtu) [[unlikely]] {
-    send_error(in, *packet, IcmpErrorKind::too_big, out.config.mtu);
+  if (ip_bytes(*packet) > out.mtu) [[unlikely]] {
+    send_error(in, *packet, IcmpErrorKind::too_big, out.mtu);
     return node_.drop(packet, DropReason::too_big, hop.port);
   }
   decrement_ttl(*packet, kind);
   auto& e = wire::at<wire::EthernetHeader>(packet->data());
   e.dst = hop.mac;
-  e.src = out.config.mac;
+  e.src = out.mac;
   if (node_.traced(*packet)) [[unlikely]]
     node_.trace_line(
         *packet,
@@ -193,7 +193,7 @@ void Router::for_myself(std::uint16_t in, Packet* packet) {
     // Answered from where it came: the request's sender is the reply's destination.
     const IpAddress back = source_of(*packet, kind);
     if (owns(destination_of(*packet, kind)) && turn_into_echo_reply(*packet)) {
-      const auto hops = fib_.lookup(back);
+      const auto hops = fib_.lookup(back).hops;
       if (hops.empty()) return node_.drop(packet, DropReason::no_route, in);
       auto& eth = wire::at<wire::EthernetHeader>(packet->data());
       eth.dst = hops[0].mac;

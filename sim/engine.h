@@ -60,6 +60,20 @@ class LogicalProcess {
   virtual void discard(const Event& event) { (void)event; }
 };
 
+/// Cache lines that an LP's handlers will read, for an arrival and for a timer. In a world of
+/// thousands of LPs none of them is in the cache any more when its turn comes; the engine fetches
+/// them while it runs the LPs before. A hint: addresses may be stale, and nothing depends on them.
+struct WarmLines {
+  std::vector<const void*> arrival, timer;
+  static constexpr std::size_t kMost = 96;  ///< of either kind; more would not arrive in time
+  /// All lines of [begin, begin + bytes); those that are there already are not added again.
+  static void add(std::vector<const void*>& lines, const void* begin, std::size_t bytes);
+  void add(const void* begin, std::size_t bytes) {
+    add(arrival, begin, bytes);
+    add(timer, begin, bytes);
+  }
+};
+
 /// A timer of an LP. Default-constructed: not armed. Copying is harmless but pointless.
 struct TimerId {
   std::uint32_t slot = UINT32_MAX;
@@ -74,7 +88,7 @@ struct EngineOptions {
   Duration max_window = milliseconds(1);
   /// If Event::data is a pointer: offsets into what it points to that handlers read first. They are
   /// fetched into the cache a few events ahead; a hint, without any other effect.
-  std::array<std::uint32_t, 3> prefetch = {0, 64, 256};
+  std::array<std::uint32_t, 4> prefetch = {0, 64, 192, 256};
 };
 
 struct WorkerStats {
@@ -116,6 +130,8 @@ class Context {
   /// The deadline, or Time::never() if not armed.
   Time deadline(const TimerId& timer) const;
 
+  /// Replaces what is fetched before this LP's turn.
+  void warm(const WarmLines& lines);
   /// Adds to this LP's digest chain.
   void note(std::uint64_t a, std::uint64_t b);
   /// A number that is unique over the run and the same in every run: origin << 40 | counter.

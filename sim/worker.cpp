@@ -288,6 +288,59 @@ void Worker::reserve(std::size_t count) {
   scratch_.resize(capacity_);
 }
 
+// In steps, each of which reads what an earlier one has fetched: an LP's state, the list of its
+// lines, the lines.
+void Worker::warm_ahead(std::uint32_t group, std::uint32_t groups) {
+  asm volatile("");  // g++ leaves out calls of functions that do nothing but fetch
+  const std::uint32_t* touched = touched_.data();
+  if (group + 3 < groups) {
+    const char* state = reinterpret_cast<const char*>(&states[touched[group + 3]]);
+    __builtin_prefetch(state, 1);
+    __builtin_prefetch(state + 64, 1);
+  }
+  if (group + 2 < groups) {
+    const LpState& lp = states[touched[group + 2]];
+    const char* process = reinterpret_cast<const char*>(lp.process);
+    __builtin_prefetch(process);
+    __builtin_prefetch(process + 64);
+    __builtin_prefetch(lp.timers.data());
+    const void* const* lines = lp.warm.get();
+    for (std::uint32_t i = 0; i < lp.warm_all; i += 8) __builtin_prefetch(lines + i);
+  }
+  if (group + 1 < groups) {
+    const LpState& lp = states[touched[group + 1]];
+    const std::uint32_t begin = counts_[touched[group]];  // the end of the slice before it
+    const bool timer = (active_[begin].target & kVehicle) != 0;
+    const void* const* lines = lp.warm.get();
+    const std::uint32_t end = timer ? lp.warm_all : lp.warm_arrival;
+    for (std::uint32_t i = timer ? lp.warm_arrival : 0; i < end; ++i)
+      __builtin_prefetch(lines[i], 1);
+  }
+}
+
+void WarmLines::add(std::vector<const void*>& lines, const void* begin, std::size_t bytes) {
+  constexpr std::uintptr_t kLine = 64;
+  if (begin == nullptr || bytes == 0) return;
+  const auto at = reinterpret_cast<std::uintptr_t>(begin);
+  for (std::uintptr_t line = at & ~(kLine - 1); line < at + bytes; line += kLine) {
+    const auto* p = reinterpret_cast<const void*>(line);
+    if (lines.size() >= kMost) return;
+    if (std::find(lines.begin(), lines.end(), p) == lines.end()) lines.push_back(p);
+  }
+}
+
+void Context::warm(const WarmLines& lines) {
+  LpState& lp = *lp_;
+  const auto all = static_cast<std::uint32_t>(lines.arrival.size() + lines.timer.size());
+  worker_->warm_lines += all;
+  worker_->warm_lines -= lp.warm_all;
+  lp.warm = std::make_unique<const void*[]>(all);
+  std::copy(lines.timer.begin(), lines.timer.end(),
+            std::copy(lines.arrival.begin(), lines.arrival.end(), lp.warm.get()));
+  lp.warm_arrival = static_cast<std::uint32_t>(lines.arrival.size());
+  lp.warm_all = all;
+}
+
 void Worker::run_groups(const Calendar::Bucket& bucket) {
   const auto for_each = [&](auto&& f) {
     for (std::size_t i = 0; i < bucket.chunk_count; ++i) {
@@ -321,11 +374,15 @@ void Worker::run_groups(const Calendar::Bucket& bucket) {
       first = counts[lp];
       counts[lp] = 0;
       // Fetch what the LPs after this one will touch first: their state and object.
-      if (group + 1 < groups) __builtin_prefetch(&states[touched[group + 1]], 1);
-      if (group < groups) {
-        const char* next = reinterpret_cast<const char*>(states[touched[group]].process);
-        __builtin_prefetch(next);
-        __builtin_prefetch(next + 64);
+      if (warm_lines >= kManyLines) {
+        warm_ahead(group, groups);
+      } else {
+        if (group + 1 < groups) __builtin_prefetch(&states[touched[group + 1]], 1);
+        if (group < groups) {
+          const char* next = reinterpret_cast<const char*>(states[touched[group]].process);
+          __builtin_prefetch(next);
+          __builtin_prefetch(next + 64);
+        }
       }
       run_slice(states[lp], &active_[begin], first - begin);
     }

@@ -54,6 +54,8 @@ struct alignas(128) LpState {
   std::uint32_t free_timer = UINT32_MAX;
   unsigned worker = 0;
   std::vector<std::unique_ptr<TimerSlot[]>> timers;
+  std::unique_ptr<const void*[]> warm;  ///< lines for an arrival, then those for a timer
+  std::uint32_t warm_arrival = 0, warm_all = 0;
 
   std::uint64_t take_order(EventClass c) {
     return static_cast<std::uint64_t>(c) << (Event::kSequenceBits + Event::kOriginBits) |
@@ -167,7 +169,7 @@ struct Worker {
   LpState* states;
   std::uint64_t seed;
   const std::vector<std::string>* names;
-  std::array<std::uint32_t, 3> prefetch_offsets{};
+  std::array<std::uint32_t, 4> prefetch_offsets{};
 
   std::vector<Event> near;                    ///< binary heap by key: this LP, this window
   std::vector<std::vector<Event>> outbox[2];  ///< by parity, by worker
@@ -177,6 +179,9 @@ struct Worker {
   std::uint64_t windows = 0;
   Time done{};  ///< everything earlier has been run
   std::uint64_t events = 0;
+  /// Lines that this worker's LPs have named; few enough stay in the cache by themselves.
+  std::uint64_t warm_lines = 0;
+  static constexpr std::uint64_t kManyLines = 8192;
 
  private:
   /// How far ahead prefetch() looks; `active_` is longer by as much.
@@ -184,6 +189,7 @@ struct Worker {
 
   void run_window(Time limit);
   void run_groups(const Calendar::Bucket& bucket);
+  void warm_ahead(std::uint32_t group, std::uint32_t groups);
   void run_slice(LpState& lp, Event* slice, std::uint32_t count);
   void sort_keys(const Event* slice, std::uint32_t count);
   void handle(LpState& lp, const Event& event) {

@@ -146,6 +146,12 @@ class UdpSender final : public App, public TimerTarget, public UdpReceiver {
 
   void on_datagram(const Datagram&) override {}
   void on_icmp(const IcmpNotice&) override { ++stats_.icmp_errors; }
+  void warm(sim::WarmLines& lines) const override {
+    sim::WarmLines::add(lines.timer, this, sizeof *this);
+    sim::WarmLines::add(lines.timer, &stats_, 64);
+    if (!stats_.series.empty())
+      sim::WarmLines::add(lines.timer, &stats_.series.back(), sizeof(TrafficBucket));
+  }
 
  private:
   AppWorld& world_;
@@ -202,6 +208,22 @@ class UdpSink final : public App, public UdpReceiver {
     ++stats.bucket(d.born).delivered;
     stats.bucket(now).bytes += d.payload->size();
     stats.latency.add(now - d.born);
+  }
+
+  void warm(sim::WarmLines& lines) const override {
+    sim::WarmLines::add(lines.arrival, this, sizeof *this);
+    sim::WarmLines::add(lines.arrival, sources_.data(), sources_.size() * sizeof(Source));
+    if (sources_.size() > 4) return;
+    for (const Source& s : sources_) {
+      const TrafficStats& stats = *s.stats;
+      sim::WarmLines::add(lines.arrival, &stats, sizeof stats);
+      if (!stats.series.empty())
+        sim::WarmLines::add(lines.arrival, &stats.series.back(), sizeof(TrafficBucket));
+      if (stats.latency.count > 0) {
+        const std::size_t at = LatencyHistogram::bucket_of(stats.latency.max_ps);
+        sim::WarmLines::add(lines.arrival, &stats.latency.buckets[at], 8);
+      }
+    }
   }
 
  private:

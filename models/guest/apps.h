@@ -32,6 +32,8 @@ class App {
   virtual ~App() = default;
   /// At the first attach.
   virtual void begin(RandomStream random) = 0;
+  /// What it will read when something arrives or its timer fires.
+  virtual void warm(sim::WarmLines&) const {}
 };
 
 /// Units that were sent, in order of their numbers, and which of them have arrived: tells

@@ -74,6 +74,11 @@ bool Guest::attached() const { return impl_->stack.timers().attached(); }
 void Guest::receive(Packet* packet) { impl_->stack.receive(packet); }
 void Guest::on_timer(std::uint32_t slot) { impl_->stack.on_timer(slot); }
 void Guest::announce() { impl_->stack.announce(); }
+void Guest::warm(sim::WarmLines& lines) const {
+  lines.add(&impl_->stack, sizeof impl_->stack + sizeof impl_->world);
+  impl_->stack.warm(lines);
+  for (const auto& app : impl_->apps) app->warm(lines);
+}
 Netstack& Guest::stack() { return impl_->stack; }
 const Netstack& Guest::stack() const { return impl_->stack; }
 const std::vector<std::unique_ptr<TrafficStats>>& Guest::stats() const {

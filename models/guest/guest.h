@@ -49,6 +49,8 @@ class Guest {
   void receive(Packet* packet);
   void on_timer(std::uint32_t slot);
   void announce();
+  /// What receiving and sending will read.
+  void warm(sim::WarmLines& lines) const;
 
   Netstack& stack();
   const Netstack& stack() const;

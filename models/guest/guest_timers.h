@@ -57,6 +57,9 @@ class GuestTimers {
 
   void attach(Station& station);
   void detach();
+  void warm(sim::WarmLines& lines) const {
+    sim::WarmLines::add(lines.timer, entries_.data(), entries_.size() * sizeof(Entry));
+  }
 
  private:
   struct Entry {

@@ -280,6 +280,14 @@ void Netstack::detach() {
 }
 
 void Netstack::receive(Packet* packet) { impl_->receive(packet); }
+void Netstack::warm(sim::WarmLines& lines) const {
+  const NetstackImpl& s = *impl_;
+  lines.add(&s, sizeof s);
+  lines.add(s.config.addresses.data(), s.config.addresses.size() * sizeof(InterfaceAddress));
+  sim::WarmLines::add(lines.arrival, s.udp_receivers.data(), sizeof s.udp_receivers[0]);
+  sim::WarmLines::add(lines.timer, s.neighbours.data(), s.neighbours.size() * sizeof(Neighbour));
+  s.timers.warm(lines);
+}
 void Netstack::announce() { impl_->announce(); }
 IpAddress Netstack::source_for(const IpAddress& d) const { return impl_->source_for(d); }
 bool Netstack::owns(const IpAddress& a) const { return impl_->owns(a); }

@@ -126,6 +126,8 @@ class Netstack {
   void on_timer(std::uint32_t slot) { timers().fire(slot); }
   /// Gratuitous ARP and unsolicited neighbour advertisements for all addresses.
   void announce();
+  /// What receiving and sending will read.
+  void warm(sim::WarmLines& lines) const;
 
   // --- IP ----------------------------------------------------------------------------------------
   /// The stack's own address of the destination's family; zero if it has none.

@@ -4,9 +4,12 @@
 
 namespace weft::models {
 TrafficBucket& TrafficStats::bucket(Time at) {
+  if (!series.empty()) [[likely]] {
+    const std::int64_t into = at.ps - series.back().index * kTrafficBucket.ps;
+    if (into >= 0 && into < kTrafficBucket.ps) return series.back();
+  }
   const auto index =
       static_cast<std::uint32_t>(std::max<std::int64_t>(at.ps, 0) / kTrafficBucket.ps);
-  if (!series.empty() && series.back().index == index) return series.back();
   auto it = std::lower_bound(series.begin(), series.end(), index,
                              [](const TrafficBucket& b, std::uint32_t i) { return b.index < i; });
   if (it != series.end() && it->index == index) return *it;

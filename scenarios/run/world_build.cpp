@@ -119,6 +119,20 @@ Result<> World::build_nodes(const WorldOptions& options) {
   build_guests(guests);
   for (auto& [endpoint, guest] : guests) guest.net.tcp.ignore_gaps = in_models.tcp_ignores_gaps;
   const auto load = estimate_load(scenario_, options.end.value_or(scenario_.duration));
+  std::vector<std::vector<std::size_t>> links_of(u.nodes.size());
+  for (std::size_t l = 0; l < u.links.size(); ++l) {
+    links_of[u.links[l].a].push_back(l);
+    if (u.links[l].b != u.links[l].a) links_of[u.links[l].b].push_back(l);
+  }
+  struct Tenancy {
+    std::size_t tenant, vm;
+    std::uint32_t index;  // over all VMs
+  };
+  std::vector<std::vector<Tenancy>> vms_on(u.nodes.size());
+  std::uint32_t vm_index = 0;
+  for (std::size_t t = 0; t < scenario_.tenants.size(); ++t)
+    for (std::size_t v = 0; v < scenario_.tenants[t].vms.size(); ++v)
+      vms_on[scenario_.tenants[t].vms[v].host].push_back({t, v, vm_index++});
 
   for (std::size_t i = 0; i < u.nodes.size(); ++i) {
     const auto& spec = u.nodes[i];
@@ -127,9 +141,8 @@ Result<> World::build_nodes(const WorldOptions& options) {
     node.may_see_damage = may_see_damage;
     node.tracer = options.tracer;
     node.faults = in_models;
-    for (std::size_t l = 0; l < u.links.size(); ++l) {
+    for (const std::size_t l : links_of[i]) {
       const auto& link = u.links[l];
-      if (link.a != i && link.b != i) continue;
       models::Port p;
       p.config = {.name = peer_port_name(u, i, l),
                   .link = static_cast<std::uint32_t>(l),
@@ -209,19 +222,16 @@ Result<> World::build_nodes(const WorldOptions& options) {
         config.hash_seed = hash_string(spec.name, options.seed);
         auto made = std::make_unique<models::Hypervisor>(std::move(node), std::move(config), plan_);
         hypervisor = made.get();
-        std::uint32_t index = 0;
-        for (std::size_t t = 0; t < scenario_.tenants.size(); ++t)
-          for (std::size_t v = 0; v < scenario_.tenants[t].vms.size(); ++v, ++index) {
-            const auto& vm = scenario_.tenants[t].vms[v];
-            if (vm.host != i) continue;
-            made->place({.name = vm.name,
-                         .index = index,
-                         .tenant = static_cast<std::uint32_t>(t + 1),
-                         .memory_bytes = vm.memory.bytes,
-                         .dirty_bytes_per_second = vm.dirty_per_second.bytes,
-                         .guest = std::make_unique<models::Guest>(
-                             std::move(guests.at(EndpointRef{t, v})))});
-          }
+        for (const auto& [t, v, index] : vms_on[i]) {
+          const auto& vm = scenario_.tenants[t].vms[v];
+          made->place(
+              {.name = vm.name,
+               .index = index,
+               .tenant = static_cast<std::uint32_t>(t + 1),
+               .memory_bytes = vm.memory.bytes,
+               .dirty_bytes_per_second = vm.dirty_per_second.bytes,
+               .guest = std::make_unique<models::Guest>(std::move(guests.at(EndpointRef{t, v})))});
+        }
         if (in_switch) WEFT_CHECK(made->pipeline().plant(options.plant).ok());
         device = std::move(made);
         break;
@@ -306,15 +316,15 @@ models::AppKind app_kind(TrafficKind kind) {
 
 void World::build_guests(std::map<EndpointRef, models::GuestConfig>& guests) {
   const auto& u = scenario_.underlay;
+  std::vector<std::uint32_t> mtu_of(u.nodes.size(), 9000);
+  for (const auto& l : u.links) mtu_of[l.a] = mtu_of[l.b] = l.mtu;
   for (std::size_t i = 0; i < u.nodes.size(); ++i) {
     if (u.nodes[i].kind != NodeKind::host) continue;
     const auto& n = u.nodes[i];
     auto& g = guests[EndpointRef{{}, i}];
     g.net.name = n.name;
     g.net.mac = n.mac;
-    g.net.mtu = 9000;
-    for (const auto& l : u.links)
-      if (l.a == i || l.b == i) g.net.mtu = l.mtu;
+    g.net.mtu = mtu_of[i];
     if (n.address) g.net.addresses.push_back({*n.address, n.prefix_length});
     if (n.gateway) (n.gateway->is6 ? g.net.gateway6 : g.net.gateway4) = *n.gateway;
   }

@@ -73,10 +73,10 @@ TEST_CASE("routes agree with Boost.Graph on random graphs with failures", "[rout
       if (t.nodes[self].role != NodeRole::router || view.node_down[self]) continue;
       const auto expected = oracle::next_ports(t, view, self);
       Fib fib;
-      fib.rebuild(compute_routes(t, view, self));
+      fib.rebuild(compute_routes(t, view, self), {});
       for (const auto& [address, ports] : expected) {
         std::set<std::uint16_t> got;
-        for (const auto& hop : fib.lookup(address)) got.insert(hop.port);
+        for (const auto& hop : fib.lookup(address).hops) got.insert(hop.port);
         INFO("seed " << seed << " router " << self << " to " << address.text());
         REQUIRE(got == ports);
       }
@@ -93,8 +93,8 @@ TEST_CASE("a host whose link is down is unreachable at its own leaf", "[routing]
     TopologyView view(t);
     view.apply({l, true, false});
     Fib fib;
-    fib.rebuild(compute_routes(t, view, t.links[l].a));
-    REQUIRE(fib.lookup(t.nodes[host].addresses[0]).empty());
+    fib.rebuild(compute_routes(t, view, t.links[l].a), {});
+    REQUIRE(fib.lookup(t.nodes[host].addresses[0]).hops.empty());
   }
 }
 
@@ -120,8 +120,13 @@ TEST_CASE("the forwarding table finds the longest prefix, as a linear scan does"
       if (!used.insert(p).second) continue;
       routes.push_back({p, {{static_cast<std::uint16_t>(i), {}, 0}}});
     }
+    const std::vector<IpAddress> own{Ip4{0x0a000102}, Ip6{0xfd00000000000001, 2}};
     Fib fib;
-    fib.rebuild(routes);
+    fib.rebuild(routes, own);
+    for (const IpAddress& a : own) {
+      REQUIRE(fib.lookup(a).own);
+      REQUIRE(fib.lookup(a).hops.empty());
+    }
     for (int k = 0; k < 500; ++k) {
       const IpAddress a = random.below(2) == 0
                               ? IpAddress{Ip4{static_cast<std::uint32_t>(
@@ -132,11 +137,12 @@ TEST_CASE("the forwarding table finds the longest prefix, as a linear scan does"
       for (const auto& r : routes)
         if (r.prefix.contains(a) && (best == nullptr || r.prefix.length > best->prefix.length))
           best = &r;
-      for (int twice = 0; twice < 2; ++twice) {  // the second answer comes from the cache
-        const auto got = fib.lookup(a);
-        REQUIRE(got.empty() == (best == nullptr));
-        if (best != nullptr) REQUIRE(got[0].port == best->hops[0].port);
-      }
+      const bool mine = std::find(own.begin(), own.end(), a) != own.end();
+      const auto [hops, is_own] = fib.lookup(a);
+      REQUIRE(is_own == mine);
+      if (mine) continue;
+      REQUIRE(hops.empty() == (best == nullptr));
+      if (best != nullptr) REQUIRE(hops[0].port == best->hops[0].port);
     }
   }
 }
