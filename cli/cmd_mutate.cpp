@@ -1,15 +1,20 @@
 // weft mutate: plants faults one at a time and shows that something catches each of them. The
-// faults are hooks in datapath/faults.h, control/faults.h and models/faults.h; the detectors are
-// the random scenarios of weft swarm, run with every check on, until one of them complains.
+// faults are hooks in datapath/faults.h, control/faults.h and models/faults.h; the detectors are a
+// few traps (scenarios/swarm/traps.h) and then the random scenarios of weft swarm, run with every
+// check on and judged by the oracle of policy, until one of them complains. The first row plants
+// nothing: what complains there is no detector.
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
 #include <thread>
 
 #include "cli/commands.h"
 #include "cli/test_runner.h"
 #include "scenarios/swarm/swarm.h"
+#include "scenarios/swarm/traps.h"
 
 namespace weft::cli {
 namespace {
@@ -43,6 +48,47 @@ struct Flags {
   unsigned jobs = std::max(1U, std::thread::hardware_concurrency());
 };
 
+struct Catch {
+  std::string scenario, kind, how;
+};
+
+std::optional<Catch> try_traps(const scenarios::swarm::SwarmOptions& options) {
+  for (const auto& trap : scenarios::swarm::traps()) {
+    scenarios::swarm::SeedOutcome unused;
+    const auto finding = scenarios::swarm::try_scenario(trap.yaml, std::string(trap.name) + ".yaml",
+                                                        options, false, unused);
+    if (finding.found()) return Catch{trap.name, finding.kind, finding.reason};
+  }
+  return std::nullopt;
+}
+
+/// In blocks of `jobs`: most faults are caught by one of the first scenarios.
+std::optional<Catch> try_seeds(const std::vector<std::uint64_t>& seeds, unsigned jobs,
+                               const scenarios::swarm::SwarmOptions& options) {
+  for (std::size_t at = 0; at < seeds.size(); at += jobs) {
+    const auto first = seeds.begin() + static_cast<std::ptrdiff_t>(at);
+    const auto last =
+        seeds.begin() + static_cast<std::ptrdiff_t>(std::min(seeds.size(), at + jobs));
+    for (const auto& o : scenarios::swarm::run_seeds({first, last}, jobs, options, [](auto&) {}))
+      if (o.finding.found())
+        return Catch{fmt::format("seed {}", o.seed), o.finding.kind, o.finding.reason};
+  }
+  return std::nullopt;
+}
+
+/// One line of a table, however many the message has; without where in the source it was noticed.
+std::string one_line(std::string text) {
+  if (const auto end = text.find('\n'); end != std::string::npos) text.resize(end);
+  const auto failed = text.find("check failed: ");
+  return failed == std::string::npos ? text : text.substr(failed + 14);
+}
+
+void print_row(const char* fault, const std::string& where, const std::string& kind,
+               const std::string& how) {
+  fmt::print("{:<26} {:<20} {:<15} {}\n", fault, where, kind, how);
+  std::fflush(stdout);
+}
+
 int mutate(const Flags& flags) {
   const auto seeds = parse_seeds(flags.seeds);
   if (!seeds) {
@@ -53,30 +99,24 @@ int mutate(const Flags& flags) {
   options.shrink = false;
   options.compare_threads_every = 0;
   unsigned escaped = 0, planted = 0;
-  fmt::print("{:<26} {:<16} {:<9} {}\n", "fault", "caught by", "seed", "how");
+  print_row("fault", "caught in", "by", "how");
+  if (const auto wrong = try_traps(options)) {
+    print_row("(none)", wrong->scenario, wrong->kind, one_line(wrong->how));
+    return kInternalFault;
+  }
+  print_row("(none)", "-", "-", "no trap complains");
   for (const Plant& plant : kPlants) {
     if (!flags.only.empty() && flags.only != plant.name) continue;
     ++planted;
     options.plant = plant.name;
-    // In blocks: most faults are caught by one of the first scenarios.
-    const scenarios::swarm::SeedOutcome* hit = nullptr;
-    std::vector<scenarios::swarm::SeedOutcome> outcomes;
-    for (std::size_t at = 0; at < seeds->size() && hit == nullptr; at += flags.jobs) {
-      const auto end = std::min(seeds->size(), at + flags.jobs);
-      outcomes = scenarios::swarm::run_seeds({seeds->begin() + static_cast<std::ptrdiff_t>(at),
-                                              seeds->begin() + static_cast<std::ptrdiff_t>(end)},
-                                             flags.jobs, options, [](const auto&) {});
-      for (const auto& o : outcomes)
-        if (hit == nullptr && o.finding.found()) hit = &o;
-    }
-    if (hit == nullptr) {
-      ++escaped;
-      fmt::print("{:<26} {:<16} {:<9} {}\n", plant.name, "ESCAPED", "-", plant.what);
+    auto hit = try_traps(options);
+    if (!hit) hit = try_seeds(*seeds, flags.jobs, options);
+    if (hit) {
+      print_row(plant.name, hit->scenario, hit->kind, one_line(hit->how));
     } else {
-      fmt::print("{:<26} {:<16} {:<9} {}\n", plant.name, hit->finding.kind, hit->seed,
-                 hit->finding.reason);
+      ++escaped;
+      print_row(plant.name, "-", "ESCAPED", plant.what);
     }
-    std::fflush(stdout);
   }
   if (planted == 0) {
     print_errors({Error{fmt::format("there is no fault '{}'", flags.only),

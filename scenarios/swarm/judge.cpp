@@ -68,9 +68,14 @@ class Judge {
     if (event.heal) unknown_times_ = true;
     if (event.fail) {
       const Time end = event.fail->duration ? at + *event.fail->duration : Time::never();
-      failures_.push_back({at, end});
-      if (event.fail->node &&
-          scenario_.underlay.nodes[*event.fail->node].kind == NodeKind::hypervisor)
+      const auto& u = scenario_.underlay;
+      const auto router = [&](std::size_t n) { return u.nodes[n].kind == NodeKind::router; };
+      const auto* link = event.fail->link ? &u.links[*event.fail->link] : nullptr;
+      const bool fabric =
+          u.leaf_spine && (link != nullptr ? router(link->a) && router(link->b)
+                                           : u.nodes[*event.fail->node].name.starts_with("spine-"));
+      failures_.push_back({{at, end}, fabric});
+      if (event.fail->node && u.nodes[*event.fail->node].kind == NodeKind::hypervisor)
         deaf_.push_back({at, end});
     }
   }
@@ -233,12 +238,30 @@ class Judge {
     return "the policy denies it";
   }
 
+  /// A port whose policy has not come yet lets nothing in: at the start, and where a VM has just
+  /// moved to (it may have been faster than the message).
+  bool just_arrived(std::size_t tenant, const Sight& s) const {
+    if (s.at <= arrived(Time{})) return true;
+    const auto to = owners(scenario_.tenants[tenant], s.destination);
+    for (std::size_t e = 0; e < scenario_.events.size(); ++e) {
+      const auto& move = scenario_.events[e].migrate;
+      if (!move || *move->vm.tenant != tenant || e >= results_.events.size()) continue;
+      if (std::count(to.begin(), to.end(), move->vm.index) == 0) continue;
+      const auto& event = results_.events[e];
+      if (event.started && *event.started <= s.at &&
+          (!event.ended || s.at <= arrived(*event.ended)))
+        return true;
+    }
+    return false;
+  }
+
   std::string complaint_of_refusal(const Sight& s) const {
     if (s.tenant == 0 || s.tenant > scenario_.tenants.size()) return "it belongs to no tenant";
     const std::size_t t = s.tenant - 1;
     const auto& tenant = scenario_.tenants[t];
     if (direction_of(s) == Direction::other) return {};
     bool any = false;
+    if (s.rule.empty() && just_arrived(t, s)) return {};
     for (const std::size_t from : owners(tenant, s.source))
       for (const std::size_t to : owners(tenant, s.destination)) {
         if (!oracle::joined(tenant, tenant.vms[from].network, tenant.vms[to].network)) continue;
@@ -251,22 +274,26 @@ class Judge {
 
   // --- liveness ---
 
-  /// From when on nothing is broken any more; never: not before the end.
-  Time quiet_from(bool& ever_broken) const {
-    Time quiet{};
-    if (unknown_times_) return Time::never();
-    const auto until = [&](Time t) { quiet = std::max(quiet, t); };
-    for (const auto& f : failures_)
-      until(later(f.to, scenario_.underlay.convergence + milliseconds(2)));
-    for (const auto& d : deaf_) until(arrived(d.to));
-    for (const auto& o : outages_) until(arrived(o.to));
-    for (std::size_t e = 0; e < scenario_.events.size(); ++e) {
-      if (!scenario_.events[e].migrate) continue;
-      const auto& ended = e < results_.events.size() ? results_.events[e].ended : std::nullopt;
-      until(ended ? arrived(*ended) : Time::never());
+  /// When something may be lost although it is allowed: while a VM moves, from a failure until
+  /// routes avoid it (or until it is over, if there may be no way around), and from a repair until
+  /// routes have settled. A stopped controller by itself breaks nothing.
+  std::vector<Span> broken_spans() const {
+    std::vector<Span> out;
+    if (unknown_times_) return {{Time{}, Time::never()}};
+    const Duration settle = scenario_.underlay.convergence + milliseconds(2);
+    for (const auto& f : failures_) {
+      const bool avoidable = failures_.size() == 1 && f.fabric && scenario_.underlay.spines > 1;
+      out.push_back({f.span.from, later(avoidable ? f.span.from : f.span.to, settle)});
+      if (avoidable && f.span.to != Time::never()) out.push_back({f.span.to, f.span.to + settle});
     }
-    ever_broken = quiet != Time{};
-    return quiet;
+    for (const auto& d : deaf_) out.push_back({d.from, arrived(d.to)});
+    for (std::size_t e = 0; e < scenario_.events.size(); ++e) {
+      if (!scenario_.events[e].migrate || e >= results_.events.size()) continue;
+      const auto& event = results_.events[e];
+      if (event.started)
+        out.push_back({*event.started, event.ended ? arrived(*event.ended) : Time::never()});
+    }
+    return out;
   }
 
   bool lossy() const {
@@ -323,16 +350,16 @@ class Judge {
             fmt::format("traffic {}: {} delivered from {} to {}, which is never allowed",
                         traffic.name, pair.delivered, pair.from, pair.to);
     }
-    bool broken = false;
-    const Time quiet = quiet_from(broken);
-    if (out.complaint || lossy() || quiet == Time::never()) return;
-    if (!broken && denied_and_joined && sent > 0 && refused == 0)
+    if (!out.complaint) judge_senders(traffic, result, out);
+    const auto broken = broken_spans();
+    if (out.complaint || lossy()) return;
+    if (broken.empty() && denied_and_joined && sent > 0 && refused == 0)
       out.complaint = fmt::format("traffic {}: {} sent and denied, but no policy refused anything",
                                   traffic.name, sent);
     if (!all_allowed || out.complaint) return;
     const bool datagrams = traffic.kind == TrafficKind::ping || traffic.kind == TrafficKind::udp;
     // TCP may be waiting for a retransmission timer when all is well again.
-    if (broken && !datagrams) return;
+    if (!broken.empty() && !datagrams) return;
     constexpr Duration kAnswered = milliseconds(15);
     std::uint64_t checked = 0, lost = 0;
     if (traffic.kind == TrafficKind::bulk) {
@@ -341,22 +368,51 @@ class Judge {
     }
     for (std::size_t b = 0; b < result.series.size() && traffic.kind != TrafficKind::bulk; ++b) {
       const Time from = Time{} + results_.traffic_interval * static_cast<std::int64_t>(b);
-      if (from < quiet) continue;
-      if (from + results_.traffic_interval + kAnswered > results_.identity.reached) break;
+      const Time answered = from + results_.traffic_interval + kAnswered;
+      if (answered > results_.identity.reached) break;
+      if (std::any_of(broken.begin(), broken.end(),
+                      [&](const Span& x) { return meet(x, from, answered); }))
+        continue;
       checked += result.series[b].sent;
       lost += result.series[b].sent - result.series[b].answered;
     }
     if (checked > 0) ++out.traffics_alive;
     if (lost > 0)
-      out.complaint = fmt::format(
-          "traffic {}: {} of {} lost after {}, although always allowed and nothing was broken",
-          traffic.name, lost, checked, format_time(quiet));
+      out.complaint =
+          fmt::format("traffic {}: {} of {} lost, although always allowed and nothing was broken",
+                      traffic.name, lost, checked);
+  }
+
+  /// Who pings goes on doing it: a VM that stands still for longer than its move took has lost its
+  /// clock.
+  void judge_senders(const TrafficSpec& traffic, const analysis::TrafficResult& result,
+                     Verdicts& out) const {
+    if (traffic.kind != TrafficKind::ping || traffic.count > 0) return;
+    const Time end = std::min(traffic.stop, results_.identity.reached);
+    for (const auto& pair : result.pairs) {
+      Duration running = end - (traffic.start + traffic.warmup);
+      bool known = true;
+      for (const auto& move : results_.migrations) {
+        if (move.vm != pair.from || !move.started) continue;
+        known &= move.state == analysis::MigrationState::done;
+        running -= move.downtime;
+      }
+      const std::int64_t least = running / traffic.interval - 2;
+      if (known && least > 0 && pair.sent < static_cast<std::uint64_t>(least))
+        out.complaint = fmt::format("traffic {}: {} sent {} pings, at least {} were due",
+                                    traffic.name, pair.from, pair.sent, least);
+    }
   }
 
   const Scenario& scenario_;
   const analysis::Results& results_;
   Duration slack_{};
-  std::vector<Span> outages_, failures_, deaf_;
+  struct Failure {
+    Span span;
+    bool fabric = false;  ///< between leaves and spines, where there may be another way
+  };
+  std::vector<Failure> failures_;
+  std::vector<Span> outages_, deaf_;
   bool unknown_times_ = false;  ///< something happens at a time that is not written
   std::vector<std::vector<Version>> versions_;
 };
