@@ -21,6 +21,16 @@ struct ControlMessage {
   std::vector<std::uint8_t> bytes;
 };
 
+/// What one end has sent.
+struct ControlCounters {
+  std::uint64_t messages = 0, bytes = 0, lost = 0;
+  void add(const ControlCounters& other) {
+    messages += other.messages;
+    bytes += other.bytes;
+    lost += other.lost;
+  }
+};
+
 struct ControlLink {
   sim::ChannelId channel{};
   Duration latency{};
@@ -28,16 +38,16 @@ struct ControlLink {
   std::uint64_t loss_ppb = 0;
   RandomStream loss;
   Time busy_until{};
-  std::uint64_t messages = 0, bytes = 0, lost = 0;
+  ControlCounters counters;
 
   void send(sim::Context& context, const std::string& from, std::vector<std::uint8_t> message) {
-    ++messages;
-    bytes += message.size();
+    ++counters.messages;
+    counters.bytes += message.size();
     Time at = context.now() > busy_until ? context.now() : busy_until;
     if (bandwidth) at += serialisation_time(message.size(), *bandwidth);
     busy_until = at;
     if (loss_ppb != 0 && loss.chance_ppb(loss_ppb)) {
-      ++lost;
+      ++counters.lost;
       return;
     }
     auto* owned = new ControlMessage{from, std::move(message)};

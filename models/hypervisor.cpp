@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "datapath/checksum.h"
+#include "models/control_stream.h"
 #include "models/hop.h"
 #include "models/hypervisor_parts.h"
 
@@ -26,7 +27,11 @@ Hypervisor::Hypervisor(Node node, HypervisorConfig config, std::shared_ptr<const
   own_station_ = std::make_unique<OwnStation>(*this);
 }
 
-Hypervisor::~Hypervisor() = default;
+Hypervisor::~Hypervisor() {
+  // The stack refers to the ends of migrations and to the control session, which take leave of it
+  // when they go during the run; at the end it goes first.
+  own_station_->guest.reset();
+}
 
 void Hypervisor::place(Vm vm) {
   const std::size_t at = places_.size();
@@ -42,9 +47,13 @@ std::vector<const Vm*> Hypervisor::vms() const {
   return all;
 }
 
-Hypervisor::Place* Hypervisor::find_place(const std::string& vm) {
+const ControlCounters& Hypervisor::control_counters() const {
+  return session_ ? session_->counters() : to_controller_.counters;
+}
+
+Hypervisor::Place* Hypervisor::find(const std::string& vm, bool with_guest) {
   for (const auto& p : places_)
-    if (p && p->vm.name == vm) return p.get();
+    if (p && p->vm.name == vm && (p->vm.guest != nullptr) == with_guest) return p.get();
   return nullptr;
 }
 
@@ -56,7 +65,13 @@ void Hypervisor::start() {
   own_station_->start(config_.own_stack, config_.gateway, config_.gateway_mac);
   acceptor_ = std::make_unique<Acceptor>(*this);
   own_station_->guest->stack().listen(kMigrationPort, acceptor_.get());
-  if (to_controller_.channel.valid()) {
+  if (controller_) {
+    session_ = std::make_unique<ControlSession>(
+        own_station_->guest->stack(), *controller_, node_.name,
+        [this](const std::vector<std::uint8_t>& message) { hear(message); });
+    session_->open();
+  }
+  if (controller_ || to_controller_.channel.valid()) {
     agent_.emplace(config_.agent, *sink_);
     agent_->start(node_.now());
   }
@@ -91,8 +106,7 @@ void Hypervisor::handle(sim::Context& context, const sim::Event& event) {
     }
     case kControl: {
       std::unique_ptr<ControlMessage> message(event.pointer<ControlMessage>());
-      context.note(message->bytes.size(), hash_bytes(std::as_bytes(std::span{message->bytes})));
-      if (agent_ && node_.up) agent_->on_message(message->bytes, node_.now());
+      hear(message->bytes);
       break;
     }
     case kControlTimer:
@@ -120,12 +134,24 @@ void Hypervisor::handle(sim::Context& context, const sim::Event& event) {
       WEFT_CHECK(node_.handle_state(event), "hypervisor {} got an event of kind {}", node_.name,
                  event.kind);
   }
+  settle();
   if (!boot_armed_ && !booted_ && agent_ && agent_->in_sync()) {
     boot_armed_ = true;
     context.arm(boot_timer_, node_.now() + config_.boot_delay, kBootTimer, 0, 0);
   }
-  pump();
-  if (agent_) flush_agent();
+}
+
+// Switches what waits and sends what the agent has to say; in band that is again to be switched.
+void Hypervisor::settle() {
+  do {
+    pump();
+    if (agent_) flush_agent();
+  } while (!pending_.empty());
+}
+
+void Hypervisor::hear(const std::vector<std::uint8_t>& message) {
+  node_.context().note(message.size(), hash_bytes(std::as_bytes(std::span{message})));
+  if (agent_ && node_.up) agent_->on_message(message, node_.now());
 }
 
 void Hypervisor::boot() {
@@ -217,7 +243,10 @@ void Hypervisor::check_frame(const Packet& packet) {
 
 void Hypervisor::flush_agent() {
   for (auto& out : agent_->take_outgoing())
-    to_controller_.send(node_.context(), node_.name, std::move(out.bytes));
+    if (session_)
+      session_->send(out.bytes);
+    else
+      to_controller_.send(node_.context(), node_.name, std::move(out.bytes));
   const Time next = agent_->next_wakeup();
   auto& context = node_.context();
   if (next == Time::never()) {
@@ -243,6 +272,8 @@ void Hypervisor::report(std::uint32_t event, std::uint32_t phase, std::uint64_t 
 
 Hypervisor::Place& Hypervisor::plug(Vm vm, std::vector<datapath::ConnectionState> connections,
                                     bool announce) {
+  // It may come back before this end has heard that it had arrived there.
+  if (Place* left = find_left_place(vm.name)) unplug(*left);
   std::size_t at = 0;
   while (at < places_.size() && places_[at]) ++at;
   if (at == places_.size()) places_.emplace_back();
@@ -275,16 +306,20 @@ void Hypervisor::send_handoff(std::uint32_t to_node, std::unique_ptr<Handoff> ha
 void Hypervisor::command(std::uint32_t event) {
   const auto& move = plan_->events.at(event).move;
   WEFT_CHECK(move.has_value(), "{} was given event {}, which moves nothing", node_.name, event);
+  const auto already = [&](std::uint32_t other) {
+    report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+           fmt::format("{} is already being moved by {}", move->vm, plan_->events[other].name));
+  };
+  for (const auto& [other, sink] : arriving_)
+    if (const Vm* held = sink->held(); held != nullptr && held->name == move->vm)
+      return already(other);
   Place* place = find_place(move->vm);
   if (place == nullptr) return;  // another hypervisor has it: every one that might is asked
   if (move->to == node_.index)
     return report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
                   fmt::format("{} is already on {}", move->vm, node_.name));
   for (const auto& [other, source] : leaving_)
-    if (source->vm_name() == move->vm && !source->done())
-      return report(
-          event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
-          fmt::format("{} is already being moved by {}", move->vm, plan_->events[other].name));
+    if (source->vm_name() == move->vm && source->holds_guest()) return already(other);
   if (!place->running)
     return report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
                   fmt::format("{} has not booted yet", move->vm));
@@ -295,9 +330,16 @@ void Hypervisor::command(std::uint32_t event) {
 
 void Hypervisor::take_handoff(std::unique_ptr<Handoff> handoff) {
   const std::uint32_t event = handoff->event;
-  if (handoff->returned) {
+  if (handoff->kind == Handoff::Kind::resumed) {
+    const auto source = leaving_.find(event);
+    if (source != leaving_.end()) {
+      source->second->finish();
+      leaving_.erase(event);
+    }
+    return;
+  }
+  if (handoff->kind == Handoff::Kind::returned) {
     // The destination could not finish: the guest goes on here.
-    if (Place* stale = find_place(handoff->vm.name)) unplug(*stale);
     ++handoff->vm.incarnation;
     plug(std::move(handoff->vm), std::move(handoff->connections), true);
     report(
@@ -307,11 +349,10 @@ void Hypervisor::take_handoff(std::unique_ptr<Handoff> handoff) {
     return;
   }
   const auto sink = arriving_.find(event);
-  if (sink == arriving_.end() || sink->second->failed()) {
-    handoff->returned = true;
+  if (sink == arriving_.end()) {  // its connection has died
+    handoff->kind = Handoff::Kind::returned;
     const std::uint32_t from = handoff->from_node;
     send_handoff(from, std::move(handoff));
-    arriving_.erase(event);
     return;
   }
   sink->second->take(std::move(handoff));

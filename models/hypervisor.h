@@ -21,7 +21,9 @@
 // the destination's, sends memory in rounds (pre_copy.h), pauses the guest, hands the guest over in
 // a kernel message and the rest of the memory over TCP; the destination resumes it when both have
 // arrived, plugs the port in (agent: port_up with a higher incarnation) and lets the guest announce
-// itself. If the connection dies, the guest goes on where it is, or comes back.
+// itself. If the connection dies - or says nothing for kMovePatience - the guest goes on where it
+// is, or comes back: before the handoff the source decides, after it the destination alone, and its
+// verdict travels as a kernel message like the guest itself. So exactly one of them runs it.
 #pragma once
 
 #include <map>
@@ -43,6 +45,8 @@ namespace weft::models {
 inline constexpr datapath::PortNo kUplinkPort{60000};
 inline constexpr datapath::PortNo kLocalPort{60001};
 inline constexpr datapath::PortNo kTunnelPort{60002};
+/// Longer than TCP takes to get over an outage of three seconds.
+inline constexpr Duration kMovePatience = seconds(5);
 inline constexpr std::uint16_t kMigrationPort = 49152;  ///< libvirt's first migration port
 
 /// A VM as a value: what moves.
@@ -58,13 +62,19 @@ struct Vm {
 
 /// Owned by the kHandoff event that carries it.
 struct Handoff {
-  std::uint32_t event = 0;         ///< plan index
-  std::uint32_t from_node = 0;     ///< topology node of the source
-  bool returned = false;           ///< the destination gives it back
+  std::uint32_t event = 0;      ///< plan index
+  std::uint32_t from_node = 0;  ///< topology node of the source
+  enum class Kind : std::uint8_t {
+    guest,     ///< from the source, with the VM
+    returned,  ///< from the destination, which gives the VM back
+    resumed    ///< from the destination, without a VM: it runs there, the connection is gone
+  } kind = Kind::guest;
   std::uint64_t memory_bytes = 0;  ///< of all rounds: what must have arrived before it may resume
   Vm vm;
   std::vector<datapath::ConnectionState> connections;
 };
+
+class ControlSession;
 
 struct HypervisorConfig {
   datapath::VtepConfig vtep;
@@ -90,6 +100,8 @@ class Hypervisor final : public Device {
   // While the world is built:
   void place(Vm vm);
   void set_control_link(ControlLink link) { to_controller_ = std::move(link); }
+  /// The control channel in band, instead of a link: a TCP connection to this address.
+  void set_controller(IpAddress address) { controller_ = address; }
   void set_director(sim::ChannelId channel) { director_ = channel; }
   void set_handoff_channel(std::uint32_t to_node, sim::ChannelId channel) {
     handoff_[to_node] = channel;
@@ -107,7 +119,7 @@ class Hypervisor final : public Device {
   const datapath::Pipeline& pipeline() const { return pipeline_; }
   datapath::Pipeline& pipeline() { return pipeline_; }
   const control::Agent* agent() const { return agent_ ? &*agent_ : nullptr; }
-  const ControlLink& control_link() const { return to_controller_; }
+  const ControlCounters& control_counters() const;
   /// The VMs that are here now (also paused ones whose guest is here).
   std::vector<const Vm*> vms() const;
   std::vector<Vm*> vms();
@@ -117,6 +129,7 @@ class Hypervisor final : public Device {
   class OwnStation;
   class Sink;
   struct Place;
+  class MoveEnd;
   class MoveSource;
   class MoveSink;
   class Acceptor;
@@ -125,13 +138,18 @@ class Hypervisor final : public Device {
 
   void start();
   void boot();
+  void settle();
   void pump();
   void give_to_vm(Place& place, Packet* packet);
   void check_frame(const Packet& packet);
-  Place* find_place(const std::string& vm);
+  /// Where a VM is, and where it was until it was handed over and not yet taken away.
+  Place* find_place(const std::string& vm) { return find(vm, true); }
+  Place* find_left_place(const std::string& vm) { return find(vm, false); }
+  Place* find(const std::string& vm, bool with_guest);
   Place& plug(Vm vm, std::vector<datapath::ConnectionState> connections, bool announce);
   void unplug(Place& place);
   void flush_agent();
+  void hear(const std::vector<std::uint8_t>& message);
   void command(std::uint32_t event);
   void take_handoff(std::unique_ptr<Handoff> handoff);
   void send_handoff(std::uint32_t to_node, std::unique_ptr<Handoff> handoff);
@@ -153,6 +171,8 @@ class Hypervisor final : public Device {
   std::unique_ptr<Sink> sink_;
   std::optional<control::Agent> agent_;
   ControlLink to_controller_;
+  std::optional<IpAddress> controller_;
+  std::unique_ptr<ControlSession> session_;  ///< in band only
   sim::TimerId agent_timer_, expire_timer_, boot_timer_;
   bool booted_ = false, boot_armed_ = false;
   std::optional<sim::ChannelId> director_;

@@ -29,11 +29,39 @@ bool MoveHeader::decode(const std::uint8_t* b) {
   return true;
 }
 
+// --- both
+// -----------------------------------------------------------------------------------------
+
+Hypervisor::MoveEnd::~MoveEnd() {
+  if (!hv_.own_station_->guest) return;  // the run is over
+  timers().remove(timer_);
+  if (connection_ == nullptr) return;
+  connection_->set_events(nullptr);
+  connection_->abort();
+}
+
+void Hypervisor::MoveEnd::watch(std::optional<std::uint32_t> event) {
+  if (event) {
+    // A migration of a few bytes per second is slow, not dead.
+    const auto& move = *hv_.plan_->events[*event].move;
+    if (move.bandwidth) patience_ = kMovePatience + serialisation_time(1u << 16, *move.bandwidth);
+  }
+  timers().arm(timer_, timers().now() + patience_);
+}
+
+void Hypervisor::MoveEnd::on_timer(std::uint64_t) {
+  if (connection_ == nullptr) return;
+  const std::uint64_t progress = connection_->received_total() + connection_->acknowledged_total();
+  if (progress == progress_) return connection_->abort();  // on_closed may destroy this object
+  progress_ = progress;
+  timers().arm(timer_, timers().now() + patience_);
+}
+
 // --- source
 // ---------------------------------------------------------------------------------------
 
 Hypervisor::MoveSource::MoveSource(Hypervisor& hv, std::uint32_t event, Place& place)
-    : hv_(hv),
+    : MoveEnd(hv),
       event_(event),
       vm_(place.vm.name),
       memory_({place.vm.memory_bytes, place.vm.dirty_bytes_per_second,
@@ -48,9 +76,13 @@ void Hypervisor::MoveSource::begin() {
   WEFT_CHECK(connection_ != nullptr, "{} has no address to migrate from", hv_.node_.name);
   const BitRate uplink = hv_.node_.ports.at(0).config.rate;
   connection_->limit_rate(move.bandwidth.value_or(BitRate{uplink.bps / 5 * 4}));
+  watch(event_);
 }
 
-void Hypervisor::MoveSource::on_connected(TcpConnection&) { send_round(0); }
+void Hypervisor::MoveSource::on_connected(TcpConnection&) {
+  connected_ = true;
+  send_round(0);
+}
 
 void Hypervisor::MoveSource::send_round(std::uint64_t dirtied) {
   auto round = memory_.round();
@@ -110,35 +142,36 @@ void Hypervisor::MoveSource::on_received(TcpConnection& connection, const Payloa
           const std::uint64_t dirtied = memory_.dirtied_in(took);
           memory_.finish_round(took);
           send_round(dirtied);
-        } else if (h.type == MoveHeader::Type::resumed) {
+        } else if (h.type == MoveHeader::Type::resumed && handed_over_) {
           finish();
         }
+        return h.event == event_;
       },
       [](std::uint32_t) {});
   if (!sense) connection.abort();
 }
 
 void Hypervisor::MoveSource::finish() {
+  if (done_) return;
   done_ = true;
   std::uint64_t lost = 0;
-  if (Place* place = hv_.find_place(vm_)) {
+  if (Place* place = hv_.find_left_place(vm_)) {
     lost = place->lost;
     hv_.unplug(*place);
   }
   hv_.report(event_, static_cast<std::uint32_t>(Phase::done), 0, 0, lost);
-  connection_->close();
-}
-
-void Hypervisor::MoveSource::fail(std::string why) {
-  hv_.report(event_, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0, std::move(why));
+  if (connection_ != nullptr) connection_->close();
 }
 
 void Hypervisor::MoveSource::on_closed(TcpConnection&, TcpEnd end) {
+  connection_ = nullptr;
   if (!done_ && !handed_over_) {
-    fail(end == TcpEnd::refused ? "the destination refused the migration's connection"
-                                : "the migration's connection was lost; the VM stays where it is");
+    hv_.report(event_, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+               end == TcpEnd::refused ? "the destination refused the migration's connection"
+               : !connected_          ? "the destination did not answer"
+                             : "the migration's connection was lost; the VM stays where it is");
   }
-  // After the handoff the destination decides: it resumes the guest or sends it back.
+  // After the handoff the destination decides: it resumes the guest or sends it back, and says so.
   if (done_ || !handed_over_) hv_.leaving_.erase(event_);  // destroys this object: last statement
 }
 
@@ -146,9 +179,8 @@ void Hypervisor::MoveSource::on_closed(TcpConnection&, TcpEnd end) {
 // ------------------------------------------------------------------------------------
 
 void Hypervisor::MoveSink::on_received(TcpConnection& connection, const Payload& payload) {
-  connection_ = &connection;
   const bool sense = reader_.feed(
-      payload, [&](const MoveHeader& h) { header(connection, h); },
+      payload, [&](const MoveHeader& h) { return header(h); },
       [&](std::uint32_t n) {
         left_ -= n;
         memory_received_ += n;
@@ -157,9 +189,14 @@ void Hypervisor::MoveSink::on_received(TcpConnection& connection, const Payload&
   if (!sense) connection.abort();
 }
 
-void Hypervisor::MoveSink::header(TcpConnection&, const MoveHeader& h) {
+bool Hypervisor::MoveSink::header(const MoveHeader& h) {
   if (!event_) {
+    // Only what the plan knows, and only once: the stream is another machine's.
+    if (h.event >= hv_.plan_->events.size() || !hv_.plan_->events[h.event].move ||
+        hv_.plan_->events[h.event].move->to != hv_.node_.index || hv_.arriving_.contains(h.event))
+      return false;
     event_ = h.event;
+    watch(event_);
     // From `greeting_` to its name.
     for (auto& candidate : hv_.greeting_)
       if (candidate.get() == this) {
@@ -168,9 +205,11 @@ void Hypervisor::MoveSink::header(TcpConnection&, const MoveHeader& h) {
         break;
       }
   }
+  if (h.event != *event_) return false;
   current_ = h;
   left_ = h.bytes;
   if (left_ == 0) memory_arrived();
+  return true;
 }
 
 void Hypervisor::MoveSink::memory_arrived() {
@@ -185,7 +224,7 @@ void Hypervisor::MoveSink::memory_arrived() {
 
 void Hypervisor::MoveSink::take(std::unique_ptr<Handoff> handoff) {
   handoff_ = std::move(handoff);
-  if (connection_ == nullptr) return give_back();
+  from_node_ = handoff_->from_node;
   resume_if_complete();
 }
 
@@ -206,27 +245,28 @@ void Hypervisor::MoveSink::resume_if_complete() {
 }
 
 void Hypervisor::MoveSink::give_back() {
-  const std::uint32_t from = handoff_->from_node;
-  handoff_->returned = true;
-  hv_.send_handoff(from, std::move(handoff_));
+  handoff_->kind = Handoff::Kind::returned;
+  hv_.send_handoff(from_node_, std::move(handoff_));
 }
 
 void Hypervisor::MoveSink::on_peer_closed(TcpConnection& connection) { connection.close(); }
 
-void Hypervisor::MoveSink::on_closed(TcpConnection&, TcpEnd) {
+void Hypervisor::MoveSink::on_closed(TcpConnection&, TcpEnd end) {
   connection_ = nullptr;
   if (!event_) {
     std::erase_if(hv_.greeting_, [this](const auto& s) { return s.get() == this; });
     return;  // destroyed
   }
-  if (!resumed_) {
-    failed_ = true;
-    if (handoff_) {
-      give_back();
-      hv_.arriving_.erase(*event_);  // destroys this object
-    }
-    return;  // a handoff may still be on its way: take_handoff sends it back
+  if (handoff_) {
+    give_back();
+  } else if (resumed_ && end != TcpEnd::normal) {
+    // The source may not have heard it over the connection.
+    auto verdict = std::make_unique<Handoff>();
+    verdict->event = *event_;
+    verdict->kind = Handoff::Kind::resumed;
+    hv_.send_handoff(from_node_, std::move(verdict));
   }
+  // A guest that is still on its way finds nobody and goes back (take_handoff).
   hv_.arriving_.erase(*event_);  // destroys this object
 }
 

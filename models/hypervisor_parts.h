@@ -146,8 +146,8 @@ struct MoveHeader {
 /// Puts headers together from a byte stream in which they alternate with memory.
 class MoveReader {
  public:
-  /// Takes one slice; calls on_header(header) for each header and on_memory(n) for memory bytes
-  /// that belong to the last one. False: the stream makes no sense.
+  /// Takes one slice; calls on_header(header) for each header until it returns false, and
+  /// on_memory(n) for memory bytes that belong to the last one. False: the stream makes no sense.
   template <class OnHeader, class OnMemory>
   bool feed(const Payload& payload, OnHeader&& on_header, OnMemory&& on_memory) {
     std::uint32_t at = 0;
@@ -169,7 +169,7 @@ class MoveReader {
       MoveHeader header;
       if (!header.decode(bytes_)) return false;
       memory_left_ = header.bytes;
-      on_header(header);
+      if (!on_header(header)) return false;
     }
     return true;
   }
@@ -180,12 +180,37 @@ class MoveReader {
   std::uint64_t memory_left_ = 0;
 };
 
-class Hypervisor::MoveSource final : public TcpEvents {
+/// What both ends have: the connection, and a watchdog that aborts it when nothing has come of it
+/// for kMovePatience (longer for a very slow migration). Takes leave of the stack when it goes.
+class Hypervisor::MoveEnd : public TcpEvents, public TimerTarget {
+ public:
+  explicit MoveEnd(Hypervisor& hv) : hv_(hv), timer_(timers().add(this, 0)) {}
+  virtual ~MoveEnd();
+  MoveEnd(const MoveEnd&) = delete;
+  MoveEnd& operator=(const MoveEnd&) = delete;
+  void on_timer(std::uint64_t argument) override;
+
+ protected:
+  GuestTimers& timers() { return hv_.own_station_->guest->stack().timers(); }
+  void watch(std::optional<std::uint32_t> event);
+
+  Hypervisor& hv_;
+  TcpConnection* connection_ = nullptr;
+
+ private:
+  GuestTimers::Slot timer_;
+  Duration patience_ = kMovePatience;
+  std::uint64_t progress_ = 0;
+};
+
+class Hypervisor::MoveSource final : public MoveEnd {
  public:
   MoveSource(Hypervisor& hv, std::uint32_t event, Place& place);
   void begin();
   const std::string& vm_name() const { return vm_; }
-  bool done() const { return done_; }
+  bool holds_guest() const { return !handed_over_; }
+  /// The guest runs at the destination.
+  void finish();
   void on_connected(TcpConnection& connection) override;
   void on_received(TcpConnection& connection, const Payload& payload) override;
   void on_closed(TcpConnection& connection, TcpEnd end) override;
@@ -193,26 +218,26 @@ class Hypervisor::MoveSource final : public TcpEvents {
  private:
   void send_round(std::uint64_t dirtied);
   void stop_and_copy();
-  void finish();
-  void fail(std::string why);
 
-  Hypervisor& hv_;
   std::uint32_t event_;
   std::string vm_;
   PreCopy memory_;
   MoveReader reader_;
-  TcpConnection* connection_ = nullptr;
   Time round_began_{};
   std::uint64_t memory_stream_;
   std::uint64_t memory_offset_ = 0;
   std::uint64_t memory_sent_ = 0;
+  bool connected_ = false;
   bool handed_over_ = false;
   bool done_ = false;
 };
 
-class Hypervisor::MoveSink final : public TcpEvents {
+class Hypervisor::MoveSink final : public MoveEnd {
  public:
-  explicit MoveSink(Hypervisor& hv) : hv_(hv) {}
+  MoveSink(Hypervisor& hv, TcpConnection& connection) : MoveEnd(hv) {
+    connection_ = &connection;
+    watch({});
+  }
   void on_received(TcpConnection& connection, const Payload& payload) override;
   void on_peer_closed(TcpConnection& connection) override;
   void on_closed(TcpConnection& connection, TcpEnd end) override;
@@ -220,32 +245,29 @@ class Hypervisor::MoveSink final : public TcpEvents {
   void take(std::unique_ptr<Handoff> handoff);
   const Vm* held() const { return handoff_ ? &handoff_->vm : nullptr; }
   Vm* held() { return handoff_ ? &handoff_->vm : nullptr; }
-  bool failed() const { return failed_; }
 
  private:
-  void header(TcpConnection& connection, const MoveHeader& header);
+  bool header(const MoveHeader& header);
   void memory_arrived();
   void resume_if_complete();
   void give_back();
 
-  Hypervisor& hv_;
   std::optional<std::uint32_t> event_;
+  std::uint32_t from_node_ = 0;
   MoveReader reader_;
-  TcpConnection* connection_ = nullptr;
   MoveHeader current_;
   std::uint64_t left_ = 0;
   std::uint64_t memory_received_ = 0;
   bool final_complete_ = false;
   bool resumed_ = false;
-  bool failed_ = false;
   std::unique_ptr<Handoff> handoff_;
 };
 
 class Hypervisor::Acceptor final : public TcpAcceptor {
  public:
   explicit Acceptor(Hypervisor& hv) : hv_(hv) {}
-  TcpEvents* on_accept(TcpConnection&) override {
-    hv_.greeting_.push_back(std::make_unique<MoveSink>(hv_));
+  TcpEvents* on_accept(TcpConnection& connection) override {
+    hv_.greeting_.push_back(std::make_unique<MoveSink>(hv_, connection));
     return hv_.greeting_.back().get();
   }
 

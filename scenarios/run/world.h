@@ -3,7 +3,8 @@
 // part of a command; run() runs it; results() reads off what happened. Observers (captures, series
 // of link load, traces) hang on the nodes as plain pointers and cannot change the run.
 //
-// LP ids: the topology's nodes in their order, then the controllers, then the director.
+// LP ids: the topology's nodes in their order (a controller in band is one of them), then a
+// controller out of band, then the director.
 #pragma once
 
 #include <array>
@@ -14,7 +15,7 @@
 
 #include "analysis/results.h"
 #include "control/intent.h"
-#include "models/controller_node.h"
+#include "models/controller_process.h"
 #include "models/director.h"
 #include "models/node.h"
 #include "models/plan.h"
@@ -23,6 +24,7 @@
 #include "sim/engine.h"
 
 namespace weft::models {
+class ControllerHost;
 class Hypervisor;
 class Host;
 class Guest;
@@ -87,6 +89,7 @@ class World {
   Result<> build_links();
   void build_intent();
   Result<> build_control();
+  Result<> build_controller(control::ControllerOptions options);
   void build_plan();
   void build_guests(std::map<EndpointRef, models::GuestConfig>& guests);
   std::uint64_t cookie_for(std::size_t tenant, const std::string& rule, const Place& place);
@@ -115,7 +118,8 @@ class World {
   std::vector<models::Node*> nodes_;
   std::vector<models::Hypervisor*> hypervisors_;  ///< by node; null where there is none
   std::vector<models::Host*> hosts_;
-  models::ControllerNode* controller_ = nullptr;
+  const models::ControllerProcess* controller_ = nullptr;
+  models::ControllerHost* controller_host_ = nullptr;  ///< in band only
   models::Director* director_ = nullptr;
   sim::LpId controller_lp_{}, director_lp_{};
   std::vector<std::array<std::vector<analysis::LinkPoint>, 2>> series_;

@@ -5,6 +5,7 @@
 
 #include "datapath/faults.h"
 #include "models/bridge.h"
+#include "models/controller_host.h"
 #include "models/guest/guest.h"
 #include "models/host.h"
 #include "models/hypervisor.h"
@@ -175,6 +176,14 @@ Result<> World::build_nodes(const WorldOptions& options) {
         device = std::make_unique<models::Bridge>(std::move(node), spec.kind == NodeKind::bridge);
         break;
       case NodeKind::host: {
+        if (o.control.attach == i) {
+          auto made = std::make_unique<models::ControllerHost>(
+              std::move(node), models::Guest(std::move(guests.at(EndpointRef{{}, i}))));
+          controller_host_ = made.get();
+          weight = 4.0;
+          device = std::move(made);
+          break;
+        }
         auto made = std::make_unique<models::Host>(
             std::move(node), models::Guest(std::move(guests.at(EndpointRef{{}, i}))));
         host = made.get();
@@ -217,8 +226,10 @@ Result<> World::build_nodes(const WorldOptions& options) {
           config.gateway = *spec.gateway;
         }
         config.gateway_mac = gateway_mac;
-        config.boot_delay = o.control.latency * 2 + milliseconds(1);
-        config.boot_limit = o.control.latency * 10 + seconds(5);
+        // In band nobody knows the latency beforehand: some round trips of any fabric of one site.
+        const Duration latency = o.control.in_band ? milliseconds(2) : o.control.latency;
+        config.boot_delay = latency * 2 + milliseconds(1);
+        config.boot_limit = latency * 10 + seconds(5);
         config.hash_seed = hash_string(spec.name, options.seed);
         auto made = std::make_unique<models::Hypervisor>(std::move(node), std::move(config), plan_);
         hypervisor = made.get();

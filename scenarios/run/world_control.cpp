@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <set>
 
+#include "models/controller_host.h"
+#include "models/controller_node.h"
+#include "models/director.h"
 #include "models/hypervisor.h"
 #include "scenarios/addressing.h"
 #include "scenarios/run/world.h"
@@ -117,6 +120,59 @@ void World::build_intent() {
   }
 }
 
+// In band the controller is a node of the underlay, which build_nodes has made; out of band it is
+// an LP of its own with a pair of channels to each hypervisor.
+Result<> World::build_controller(control::ControllerOptions options) {
+  const auto& control = scenario_.overlay.control;
+  if (control.controllers != 1)
+    return Error{"more than one controller is not there yet", control.place,
+                 "write `controllers: 1`"};
+  if (control.in_band) {
+    WEFT_CHECK(controller_host_ != nullptr, "a controller in band without its machine");
+    controller_host_->install(std::move(options), intent_, actions_);
+    controller_ = &controller_host_->process();
+    controller_lp_ = sim::LpId{static_cast<std::uint32_t>(*control.attach)};
+    const auto& address = scenario_.underlay.nodes[*control.attach].address;
+    WEFT_CHECK(address.has_value(), "a controller in band without an address");
+    for (auto* hypervisor : hypervisors_)
+      if (hypervisor != nullptr) hypervisor->set_controller(*address);
+    engine_->post(controller_lp_, Time{}, sim::EventClass::command, models::kStart, 0, 0);
+    return {};
+  }
+  auto made = std::make_unique<models::ControllerNode>("controller-1", std::move(options), intent_,
+                                                       actions_);
+  auto& node = *made;
+  controller_ = &node.process();
+  controller_lp_ = engine_->add("controller-1", std::move(made), 4.0);
+  engine_->post(controller_lp_, Time{}, sim::EventClass::command, models::kStart, 0, 0);
+  for (std::size_t i = 0; i < hypervisors_.size(); ++i) {
+    if (hypervisors_[i] == nullptr) continue;
+    const auto& name = scenario_.underlay.nodes[i].name;
+    for (const bool up : {true, false}) {
+      const sim::LpId hv{static_cast<std::uint32_t>(i)};
+      auto channel =
+          engine_->connect(up ? hv : controller_lp_, up ? controller_lp_ : hv, control.latency);
+      if (!channel.ok()) {
+        Error e = channel.error();
+        e.place = control.place;
+        return e;
+      }
+      models::ControlLink link{
+          .channel = *channel,
+          .latency = control.latency,
+          .bandwidth = control.bandwidth,
+          .loss_ppb = control.loss.ppb,
+          .loss = RandomStream(options_.seed, "control/" + name + (up ? "/up" : "/down"))};
+      if (up) {
+        hypervisors_[i]->set_control_link(std::move(link));
+      } else {
+        node.set_link(name, std::move(link));
+      }
+    }
+  }
+  return {};
+}
+
 Result<> World::build_control() {
   build_plan();
   const auto& control = scenario_.overlay.control;
@@ -127,44 +183,8 @@ Result<> World::build_control() {
   for (std::size_t i = 0; i < hypervisors_.size(); ++i)
     if (hypervisors_[i] != nullptr) options.hypervisors.push_back(scenario_.underlay.nodes[i].name);
 
-  if (!options.hypervisors.empty()) {
-    if (control.in_band)
-      return Error{"a control plane that runs through the fabric is not there yet", control.place,
-                   "leave out `through:`: control channels are then out of band"};
-    if (control.controllers != 1)
-      return Error{"more than one controller is not there yet", control.place,
-                   "write `controllers: 1`"};
-    auto controller =
-        std::make_unique<models::ControllerNode>("controller-1", options, intent_, actions_);
-    controller_ = controller.get();
-    controller_lp_ = engine_->add("controller-1", std::move(controller), 4.0);
-    engine_->post(controller_lp_, Time{}, sim::EventClass::command, models::kStart, 0, 0);
-    for (std::size_t i = 0; i < hypervisors_.size(); ++i) {
-      if (hypervisors_[i] == nullptr) continue;
-      const auto& name = scenario_.underlay.nodes[i].name;
-      for (const bool up : {true, false}) {
-        const sim::LpId hv{static_cast<std::uint32_t>(i)};
-        auto channel =
-            engine_->connect(up ? hv : controller_lp_, up ? controller_lp_ : hv, control.latency);
-        if (!channel.ok()) {
-          Error e = channel.error();
-          e.place = control.place;
-          return e;
-        }
-        models::ControlLink link{
-            .channel = *channel,
-            .latency = control.latency,
-            .bandwidth = control.bandwidth,
-            .loss_ppb = control.loss.ppb,
-            .loss = RandomStream(options_.seed, "control/" + name + (up ? "/up" : "/down"))};
-        if (up) {
-          hypervisors_[i]->set_control_link(std::move(link));
-        } else {
-          controller_->set_link(name, std::move(link));
-        }
-      }
-    }
-  }
+  if (!options.hypervisors.empty() || control.in_band)
+    if (auto done = build_controller(std::move(options)); !done.ok()) return done;
 
   // Commands: posted at load when their time is known, else left to the director.
   for (auto& event : plan_->events)

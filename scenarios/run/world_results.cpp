@@ -406,6 +406,7 @@ void World::fill_migrations(analysis::Results& out) {
       } else if (phase == Phase::failed) {
         m.state = analysis::MigrationState::failed;
         m.failure = r.text;
+        if (paused) m.downtime = r.at - *paused;  // it came back
         m.ended = r.at;
       }
       analysis::LogEntry entry{.at = r.at,
@@ -457,14 +458,15 @@ analysis::LogEntry World::command_entry(std::size_t index, Time at, bool over) c
 }
 
 void World::fill_control(analysis::Results& out) {
+  const auto count = [&](const models::ControlCounters& counters) {
+    out.control.messages += counters.messages;
+    out.control.bytes += counters.bytes;
+    out.control.lost += counters.lost;
+  };
   if (controller_ != nullptr) {
     const auto stats = controller_->total_stats();
     out.control.resyncs = stats.resyncs;
-    for (const auto& [hv, link] : controller_->links()) {
-      out.control.messages += link.messages;
-      out.control.bytes += link.bytes;
-      out.control.lost += link.lost;
-    }
+    count(controller_->counters());
     for (const auto& e : controller_->log())
       out.log.push_back({.at = e.at,
                          .order = e.order,
@@ -475,10 +477,7 @@ void World::fill_control(analysis::Results& out) {
   }
   for (std::size_t i = 0; i < hypervisors_.size(); ++i) {
     if (hypervisors_[i] == nullptr) continue;
-    const auto& link = hypervisors_[i]->control_link();
-    out.control.messages += link.messages;
-    out.control.bytes += link.bytes;
-    out.control.lost += link.lost;
+    count(hypervisors_[i]->control_counters());
     const auto& s = hypervisors_[i]->pipeline().stats();
     out.caches.push_back({.node = scenario_.underlay.nodes[i].name,
                           .lookups = s.packets,

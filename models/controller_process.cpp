@@ -1,0 +1,103 @@
+#include "models/controller_process.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace weft::models {
+
+ControllerProcess::ControllerProcess(std::string name, control::ControllerOptions options,
+                                     control::Transaction initial,
+                                     std::vector<ControllerAction> actions, Transport& transport)
+    : name_(std::move(name)),
+      options_(std::move(options)),
+      initial_(std::move(initial)),
+      actions_(std::move(actions)),
+      transport_(transport) {}
+
+void ControllerProcess::start(sim::Context& context) {
+  controller_.emplace(options_);
+  transport_.running(true);
+  controller_->start(context.now());
+  if (initial_.changes.empty()) return;
+  const auto done = controller_->transact(initial_, context.now());
+  WEFT_CHECK(done.ok(), "the scenario's intent was refused: {}", done.error().message);
+}
+
+void ControllerProcess::on_message(sim::Context& context, const std::string& from,
+                                   const std::vector<std::uint8_t>& message) {
+  context.note(message.size(), hash_bytes(std::as_bytes(std::span{message})));
+  if (controller_) controller_->on_message(from, message, context.now());
+}
+
+void ControllerProcess::tick(sim::Context& context) {
+  if (controller_) controller_->tick(context.now());
+}
+
+void ControllerProcess::act(sim::Context& context, std::uint64_t index) {
+  const ControllerAction& action = actions_.at(index);
+  Entry entry{context.now(), context.order(), action.what, false};
+  switch (action.kind) {
+    case ControllerAction::Kind::stop:
+      if (!controller_) break;
+      saved_ = controller_->snapshot();
+      before_ = total_stats();
+      controller_.reset();
+      context.cancel(timer_);
+      transport_.running(false);
+      break;
+    case ControllerAction::Kind::start: {
+      if (controller_) break;
+      control::ControllerOptions options = options_;
+      options.session = 1 + static_cast<std::uint64_t>(context.now().ps);
+      auto restored = control::Controller::restored(options, saved_);
+      WEFT_CHECK(restored.ok(), "a controller's own state was refused: {}",
+                 restored.error().message);
+      controller_.emplace(std::move(restored).value());
+      transport_.running(true);
+      controller_->start(context.now());
+      break;
+    }
+    case ControllerAction::Kind::transact:
+      if (!controller_) {
+        entry.text += ": refused, the controller is stopped";
+        entry.refused = true;
+        break;
+      }
+      if (const auto done = controller_->transact(action.transaction, context.now()); !done.ok()) {
+        entry.text += ": refused, " + done.error().message;
+        entry.refused = true;
+      }
+      break;
+  }
+  log_.push_back(std::move(entry));
+}
+
+void ControllerProcess::flush(sim::Context& context) {
+  if (!controller_) return;
+  for (auto& out : controller_->take_outgoing())
+    transport_.send(context, out.hypervisor, std::move(out.bytes));
+  const Time next = controller_->next_wakeup();
+  if (next == Time::never()) {
+    context.cancel(timer_);
+  } else if (!context.armed(timer_) || context.deadline(timer_) != next) {
+    context.arm(timer_, std::max(next, context.now()), kControlTimer, 0, 0);
+  }
+}
+
+control::ControllerStats ControllerProcess::total_stats() const {
+  control::ControllerStats total = controller_ ? controller_->stats() : control::ControllerStats{};
+  total.messages_in += before_.messages_in;
+  total.messages_out += before_.messages_out;
+  total.bytes_in += before_.bytes_in;
+  total.bytes_out += before_.bytes_out;
+  total.ignored += before_.ignored;
+  total.retransmits += before_.retransmits;
+  total.resyncs += before_.resyncs;
+  total.transactions += before_.transactions;
+  total.refused += before_.refused;
+  total.moves += before_.moves;
+  return total;
+}
+
+}  // namespace weft::models
