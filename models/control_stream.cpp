@@ -13,7 +13,7 @@ constexpr std::uint8_t kVersion = 1;
 /// More than the protocol above ever has under way (64 messages of 1400 bytes), twice over.
 constexpr std::uint64_t kBacklog = 256 * 1024;
 constexpr Duration kProbe = seconds(1);
-constexpr Duration kSilence = seconds(3);
+constexpr Duration kSilence = seconds(5);
 constexpr Duration kFirstGap = milliseconds(100), kLastGap = milliseconds(1600);
 
 }  // namespace
@@ -61,7 +61,7 @@ ControlSession::ControlSession(Netstack& stack, IpAddress controller, std::strin
 
 void ControlSession::open() {
   reader_ = {};
-  connected_ = false;
+  probed_ = false;
   heard_ = stack_.timers().now();
   ++attempts_;
   connection_ = stack_.connect(controller_, kControlPort, this);
@@ -76,14 +76,13 @@ void ControlSession::pause() {
   const Time now = stack_.timers().now();
   // Not all hypervisors at once: up to an eighth longer, by the name.
   const std::uint64_t eighth = static_cast<std::uint64_t>(gap_.ps) / 8;
-  const Duration spread{
-      static_cast<std::int64_t>(hash_string(name_, attempts_) % std::max<std::uint64_t>(eighth, 1))};
+  const Duration spread{static_cast<std::int64_t>(hash_string(name_, attempts_) %
+                                                  std::max<std::uint64_t>(eighth, 1))};
   stack_.timers().arm(timer_, now + gap_ + spread);
   gap_ = std::min(gap_ * 2, kLastGap);
 }
 
 void ControlSession::on_connected(TcpConnection&) {
-  connected_ = true;
   heard_ = stack_.timers().now();
   stack_.timers().arm(timer_, heard_ + kProbe);
 }
@@ -91,6 +90,7 @@ void ControlSession::on_connected(TcpConnection&) {
 void ControlSession::on_received(TcpConnection& connection, const Payload& payload) {
   heard_ = stack_.timers().now();
   gap_ = kFirstGap;
+  probed_ = false;
   const bool sense = reader_.feed(payload, [&](ControlFrame type, std::vector<std::uint8_t> body) {
     if (type == ControlFrame::message) on_message_(body);
     return type == ControlFrame::message || type == ControlFrame::alive;
@@ -109,8 +109,12 @@ void ControlSession::on_timer(std::uint64_t) {
   const Time now = stack_.timers().now();
   if (connection_ == nullptr) return open();
   if (now - heard_ >= kSilence) return connection_->abort();  // on_closed tries again
-  if (now - heard_ >= kProbe) connection_->send(encode_frame(ControlFrame::probe, {}));
-  stack_.timers().arm(timer_, std::min(now + kProbe, heard_ + kSilence));
+  const bool ask = now - heard_ >= kProbe && connection_->state() != TcpState::syn_sent;
+  if (ask && !probed_) {
+    probed_ = true;  // one is enough: TCP repeats it
+    connection_->send(encode_frame(ControlFrame::probe, {}));
+  }
+  stack_.timers().arm(timer_, heard_ + (probed_ ? kSilence : kProbe));
 }
 
 }  // namespace weft::models

@@ -8,8 +8,9 @@
 //
 // The hypervisor connects, to port 6642 (where OVN's hypervisors reach its southbound database; the
 // ports 6640 and 6653 belong to protocols that this is not, and analysers know them). A connection
-// that is refused, reset, or silent for 3 s in spite of a probe each second is given up and opened
-// anew, after a pause that doubles from 100 ms to 1.6 s and differs between hypervisors.
+// that is refused, reset, or silent for 5 s - after one it is probed - is given up and opened anew,
+// after a pause that doubles from 100 ms to 1.6 s and differs between hypervisors. An outage of
+// three seconds it survives: TCP sends again within the time.
 //
 // TCP repeats what the fabric loses, the protocol above repeats what the connection loses: what is
 // to be sent while there is no connection, or while more than kBacklog bytes wait for the peer's
@@ -102,7 +103,7 @@ class ControlSession final : public TcpEvents, public TimerTarget {
   OnMessage on_message_;
   GuestTimers::Slot timer_;
   TcpConnection* connection_ = nullptr;  ///< null: waiting to try again
-  bool connected_ = false;
+  bool probed_ = false;                  ///< it has been asked whether it is there
   Time heard_{};  ///< when the controller last said something, or the attempt began
   Duration gap_;
   std::uint64_t attempts_ = 0;

@@ -13,8 +13,8 @@ class ControllerHost::Peer final : public TcpEvents {
   TcpConnection* connection() { return connection_; }
 
   void on_received(TcpConnection& connection, const Payload& payload) override {
-    const bool sense = reader_.feed(
-        payload, [&](ControlFrame type, std::vector<std::uint8_t> body) {
+    const bool sense =
+        reader_.feed(payload, [&](ControlFrame type, std::vector<std::uint8_t> body) {
           return frame(connection, type, body);
         });
     if (!sense) connection.abort();  // destroys this object

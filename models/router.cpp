@@ -129,13 +129,20 @@ void Router::send_error(std::uint16_t in, const Packet& about, IcmpErrorKind kin
   node_.transmit(in, error);
 }
 
+bool Router::answers_for(std::uint16_t in, const IpAddress& target) {
+  for (const auto& [address, length] : topology_->interfaces[node_.index][in].addresses) {
+    if (address == target) return true;
+    if (address.is6 != target.is6 || !(Prefix{address, length}.contains(target))) continue;
+    const auto hops = fib_.lookup(target);
+    if (!hops.empty() && hops[0].port != in && !owns(target)) return true;
+  }
+  return false;
+}
+
 void Router::answer_arp(std::uint16_t in, Packet* packet) {
   auto& arp = wire::at<wire::ArpHeader>(packet->data() + 14);
-  const auto& addresses = topology_->interfaces[node_.index][in].addresses;
   const Ip4 target = arp.target_ip;
-  const bool mine = std::any_of(addresses.begin(), addresses.end(),
-                                [&](const auto& a) { return a.first == IpAddress{target}; });
-  if (arp.operation != wire::kArpRequest || !mine || !arp.is_ethernet_ipv4())
+  if (arp.operation != wire::kArpRequest || !arp.is_ethernet_ipv4() || !answers_for(in, target))
     return node_.consume(packet);
   Packet* reply = node_.create();
   reply->reset_headers(42);
@@ -159,11 +166,8 @@ void Router::for_myself(std::uint16_t in, Packet* packet) {
     const auto& ip = wire::at<wire::Ipv6Header>(packet->data() + 14);
     const auto& nd = wire::at<wire::NdNeighbour>(packet->data() + 54);
     if (ip.next_header == wire::kProtoIcmpv6 && nd.type == wire::kNdNeighbourSolicitation) {
-      const auto& addresses = topology_->interfaces[node_.index][in].addresses;
       const Ip6 target = nd.target;
-      const bool mine = std::any_of(addresses.begin(), addresses.end(),
-                                    [&](const auto& a) { return a.first == IpAddress{target}; });
-      if (!mine) return node_.consume(packet);
+      if (!answers_for(in, target)) return node_.consume(packet);
       Packet* reply = node_.create();
       reply->reset_headers(14 + 40 + 32);
       const Mac mac = node_.ports[in].config.mac;

@@ -36,6 +36,10 @@ class Router final : public Device {
   void for_myself(std::uint16_t in, Packet* packet);
   void send_error(std::uint16_t in, const Packet& about, IcmpErrorKind kind, std::uint32_t mtu = 0);
   bool owns(const IpAddress& a) const;
+  /// Whether a question about `target` that came in by `in` is answered with this router's MAC: its
+  /// own address there, or (RFC 1027) one of the same subnet that it reaches by another port - the
+  /// ports of a leaf share a subnet.
+  bool answers_for(std::uint16_t in, const IpAddress& target);
   void rebuild();
 
   Node node_;

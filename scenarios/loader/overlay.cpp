@@ -70,20 +70,29 @@ void read_control(Context& context, const YamlNode& section) {
                      {{"hybrid", ControlStyle::hybrid}, {"central", ControlStyle::central}});
   reader.read_integer("controllers", control.controllers, 1, kMaxControllers);
   Duration latency = control.latency;
-  if (reader.read("latency", latency) && latency.ps <= 0) {
+  std::vector<const char*> of_own_wires;
+  const bool has_latency = reader.read("latency", latency);
+  if (has_latency) of_own_wires.push_back("latency");
+  if (has_latency && latency.ps <= 0) {
     context.diag.error(reader.place("latency"), "a control channel without latency",
                        "the order of events between devices needs a delay above zero; 50us is a "
                        "controller in the next rack");
   } else {
     control.latency = latency;
   }
-  reader.read("loss", control.loss);
-  if (reader.read("bandwidth", control.bandwidth) && control.bandwidth->bps == 0) {
-    context.diag.error(reader.place("bandwidth"),
-                       "a control channel's bandwidth must be above zero");
+  if (reader.read("loss", control.loss)) of_own_wires.push_back("loss");
+  if (reader.read("bandwidth", control.bandwidth)) {
+    of_own_wires.push_back("bandwidth");
+    if (control.bandwidth->bps == 0)
+      context.diag.error(reader.place("bandwidth"),
+                         "a control channel's bandwidth must be above zero");
   }
   reader.read_choice("through", control.in_band, {{"out-of-band", false}, {"fabric", true}});
   const YamlNode* attach = reader.take("attach");
+  for (const char* key : of_own_wires)
+    if (control.in_band)
+      context.diag.warning(reader.place(key), fmt::format("`{}` has no effect in band", key),
+                           "with `through: fabric` the links of the underlay decide");
   reader.finish();
   if (control.in_band) {
     attach_controllers(context, attach);

@@ -180,7 +180,6 @@ Result<> World::build_nodes(const WorldOptions& options) {
           auto made = std::make_unique<models::ControllerHost>(
               std::move(node), models::Guest(std::move(guests.at(EndpointRef{{}, i}))));
           controller_host_ = made.get();
-          weight = 4.0;
           device = std::move(made);
           break;
         }
