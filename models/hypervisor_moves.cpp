@@ -46,15 +46,21 @@ void Hypervisor::MoveEnd::watch(std::optional<std::uint32_t> event) {
     const auto& move = *hv_.plan_->events[*event].move;
     if (move.bandwidth) patience_ = kMovePatience + serialisation_time(1u << 16, *move.bandwidth);
   }
-  timers().arm(timer_, timers().now() + patience_);
+  progress_at_ = timers().now();
+  timers().arm(timer_, progress_at_ + patience_ / kLooks);
 }
 
 void Hypervisor::MoveEnd::on_timer(std::uint64_t) {
   if (connection_ == nullptr) return;
+  const Time now = timers().now();
   const std::uint64_t progress = connection_->received_total() + connection_->acknowledged_total();
-  if (progress == progress_) return connection_->abort();  // on_closed may destroy this object
-  progress_ = progress;
-  timers().arm(timer_, timers().now() + patience_);
+  if (progress != progress_) {
+    progress_ = progress;
+    progress_at_ = now;
+  } else if (now - progress_at_ >= patience_) {
+    return connection_->abort();  // on_closed may destroy this object
+  }
+  timers().arm(timer_, now + patience_ / kLooks);
 }
 
 // --- source

@@ -199,8 +199,10 @@ class Hypervisor::MoveEnd : public TcpEvents, public TimerTarget {
 
  private:
   GuestTimers::Slot timer_;
+  static constexpr std::int64_t kLooks = 5;  ///< within the patience
   Duration patience_ = kMovePatience;
-  std::uint64_t progress_ = 0;
+  std::uint64_t progress_ = 0;  ///< bytes, either way, at progress_at_
+  Time progress_at_{};
 };
 
 class Hypervisor::MoveSource final : public MoveEnd {
