@@ -133,8 +133,8 @@ bool Router::answers_for(std::uint16_t in, const IpAddress& target) {
   for (const auto& [address, length] : topology_->interfaces[node_.index][in].addresses) {
     if (address == target) return true;
     if (address.is6 != target.is6 || !(Prefix{address, length}.contains(target))) continue;
-    const auto hops = fib_.lookup(target);
-    if (!hops.empty() && hops[0].port != in && !owns(target)) return true;
+    const auto [hops, own] = fib_.lookup(target);
+    if (!hops.empty() && hops[0].port != in && !own) return true;
   }
   return false;
 }
