@@ -60,7 +60,7 @@ for command in commands:
     # Flag and text are two spaces apart, or the text stands on the next line, deeper.
     for flag in re.findall(r'^  (?:-\w,)?(--[a-z-]+)', done.stdout, re.M):
         check(f'weft {command}: {flag} is explained',
-              re.search(rf'^  (-\w,)?{flag}\b[^\n]*?(  +|\n {{20,}})[A-Z]', done.stdout, re.M), done)
+              re.search(rf'^  (-\w,)?{flag}\b[^\n]*?(  +|\n {{20,}})[A-Za-z]', done.stdout, re.M), done)
     expect([command, '--no-such-flag-at-all'], 2, err=r'error: ')
     # A slip in each of its own flags is answered with that flag.
     for flag in re.findall(r'^  (?:-\w,)?(--[a-z][a-z-]{4,})', done.stdout, re.M):
