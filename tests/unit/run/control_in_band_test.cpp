@@ -5,28 +5,12 @@
 #include <string>
 
 #include "models/control_stream.h"
-#include "scenarios/run/run.h"
-#include "tests/catch.h"
+#include "tests/unit/run/running.h"
 
 using namespace weft;
 using namespace weft::scenarios;
 
 namespace {
-
-analysis::Results run(const std::string& text, unsigned threads = 1) {
-  const LoadResult loaded = load_scenario_text(text, "test.yaml");
-  for (const auto& e : loaded.errors) UNSCOPED_INFO(e.text());
-  REQUIRE(loaded.scenario);
-  RunOptions options;
-  options.write_folder = false;
-  options.check = CheckLevel::full;
-  options.threads = threads;
-  const RunOutcome outcome = run_loaded(*loaded.scenario, options);
-  for (const auto& e : outcome.errors) UNSCOPED_INFO(e.text());
-  UNSCOPED_INFO(outcome.results.identity.fault);
-  REQUIRE(outcome.exit_code <= 1);
-  return outcome.results;
-}
 
 /// A ping a millisecond from rack 2 to a VM that moves from rack 1 to rack 2 at 1.2 s.
 std::string scenario(const std::string& events, const std::string& underlay = "",
@@ -43,23 +27,8 @@ std::string scenario(const std::string& events, const std::string& underlay = ""
       underlay, control, events);
 }
 
-struct Count {
-  std::uint64_t sent = 0, delivered = 0;
-};
-Count count(const analysis::Results& r, int from, int to) {
-  Count c;
-  const auto& series = r.traffic.at(0).series;
-  for (std::size_t i = 0; i < series.size(); ++i) {
-    const Time at = Time{} + r.traffic_interval * static_cast<std::int64_t>(i);
-    if (at < Time{} + milliseconds(from) || at >= Time{} + milliseconds(to)) continue;
-    c.sent += series[i].sent;
-    c.delivered += series[i].delivered;
-  }
-  return c;
-}
-
 void check_whole(const analysis::Results& r, int from, int to) {
-  const Count c = count(r, from, to);
+  const Count c = count(r, 0, from, to);
   INFO("from " << from << " to " << to << " ms");
   CHECK(c.sent + 10 >= static_cast<std::uint64_t>(to - from));
   CHECK(c.delivered == c.sent);
@@ -69,7 +38,7 @@ void check_whole(const analysis::Results& r, int from, int to) {
 
 TEST_CASE("in band the world is wired by TCP over the fabric, and moves are followed") {
   for (const char* underlay : {"", "  family: ipv6\n"}) {
-    const auto r = run(scenario("", underlay));
+    const auto r = run_text(scenario("", underlay));
     check_whole(r, 200, 1200);
     check_whole(r, 1300, 3800);
     CHECK(r.control.messages > 20);
@@ -84,24 +53,24 @@ TEST_CASE("in band the world is wired by TCP over the fabric, and moves are foll
 TEST_CASE("in band a run is the same for any number of threads") {
   const std::string text =
       scenario("  - {name: cut, at: 1s, fail: {link: leaf-1--controller-1, for: 1s}}\n");
-  const auto one = run(text, 1), two = run(text, 2), four = run(text, 4);
+  const auto one = run_text(text, 1), two = run_text(text, 2), four = run_text(text, 4);
   CHECK(one.digest == two.digest);
   CHECK(one.digest == four.digest);
 }
 
 TEST_CASE("a cut delays control, which then catches up") {
   const auto r =
-      run(scenario("  - {name: cut, at: 1s, fail: {link: leaf-1--controller-1, for: 1s}}\n"));
+      run_text(scenario("  - {name: cut, at: 1s, fail: {link: leaf-1--controller-1, for: 1s}}\n"));
   check_whole(r, 200, 1200);  // rules stay where they are
   CHECK(r.migrations.at(0).state == analysis::MigrationState::done);
-  CHECK(count(r, 1300, 2000).delivered == 0);  // nobody knows where the VM is
+  CHECK(count(r, 0, 1300, 2000).delivered == 0);  // nobody knows where the VM is
   check_whole(r, 3000, 3800);
 }
 
 TEST_CASE("a slow link makes control slow") {
   // At 1 Mb/s the states of four hypervisors take a good while.
-  const auto r = run(scenario("", "  host_links: {rate: 10Gbps}\n"));
-  const auto slow = run(scenario("", "  host_links: {rate: 1Mbps, delay: 5ms}\n"));
+  const auto r = run_text(scenario("", "  host_links: {rate: 10Gbps}\n"));
+  const auto slow = run_text(scenario("", "  host_links: {rate: 1Mbps, delay: 5ms}\n"));
   const auto first = [](const analysis::Results& results) {
     const auto& samples = results.traffic.at(0).samples;
     return samples.empty() ? Time::never() : samples.front().at;
@@ -112,7 +81,7 @@ TEST_CASE("a slow link makes control slow") {
 
 TEST_CASE("a controller that dies resets its connections, and is found again") {
   const auto r =
-      run(scenario("  - {name: dead, at: 1s, controller: {stop: controller-1, for: 1s}}\n"));
+      run_text(scenario("  - {name: dead, at: 1s, controller: {stop: controller-1, for: 1s}}\n"));
   check_whole(r, 200, 1200);
   check_whole(r, 3500, 3800);
   CHECK(r.control.lost > 0);
@@ -122,9 +91,9 @@ TEST_CASE("a controller that dies resets its connections, and is found again") {
 }
 
 TEST_CASE("a lossy link loses no control message for good") {
-  const auto r = run(scenario("", "  fabric_links: {rate: 100Gbps, loss: 1%}\n"));
+  const auto r = run_text(scenario("", "  fabric_links: {rate: 100Gbps, loss: 1%}\n"));
   CHECK(r.migrations.at(0).state == analysis::MigrationState::done);
-  const Count after = count(r, 3000, 3800);
+  const Count after = count(r, 0, 3000, 3800);
   CHECK(after.delivered > after.sent / 10 * 9);
 }
 

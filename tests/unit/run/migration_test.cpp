@@ -6,8 +6,7 @@
 #include <string>
 
 #include "base/units.h"
-#include "scenarios/run/run.h"
-#include "tests/catch.h"
+#include "tests/unit/run/running.h"
 
 using namespace weft;
 using namespace weft::scenarios;
@@ -37,42 +36,10 @@ const std::string kRpc =
 const std::string kPing =
     "  - {name: ask, from: t/b-1, to: t/a-1, ping: {interval: 2ms}, start: 100ms}\n";
 
-analysis::Results run(const std::string& text, unsigned threads = 1) {
-  const LoadResult loaded = load_scenario_text(text, "test.yaml");
-  for (const auto& e : loaded.errors) UNSCOPED_INFO(e.text());
-  REQUIRE(loaded.scenario);
-  RunOptions options;
-  options.write_folder = false;
-  options.check = CheckLevel::full;
-  options.threads = threads;
-  const RunOutcome outcome = run_loaded(*loaded.scenario, options);
-  for (const auto& e : outcome.errors) UNSCOPED_INFO(e.text());
-  UNSCOPED_INFO(outcome.results.identity.fault);
-  REQUIRE(outcome.exit_code <= 1);
-  REQUIRE(outcome.results.identity.fault.empty());
-  return outcome.results;
-}
-
 std::string place_of(const analysis::Results& r, const std::string& vm) {
   for (const auto& v : r.vms)
     if (v.name == vm) return r.nodes.at(v.last_node).name;
   return "unknown";
-}
-
-/// Sent and delivered of a traffic in [from, to), in milliseconds.
-struct Count {
-  std::uint64_t sent = 0, delivered = 0;
-};
-Count count(const analysis::Results& r, std::size_t traffic, int from, int to) {
-  Count c;
-  const auto& series = r.traffic.at(traffic).series;
-  for (std::size_t i = 0; i < series.size(); ++i) {
-    const Time at = Time{} + r.traffic_interval * static_cast<std::int64_t>(i);
-    if (at < Time{} + milliseconds(from) || at >= Time{} + milliseconds(to)) continue;
-    c.sent += series[i].sent;
-    c.delivered += series[i].delivered;
-  }
-  return c;
 }
 
 std::uint64_t connections_lost(const analysis::Results& r) {
@@ -85,7 +52,7 @@ std::uint64_t connections_lost(const analysis::Results& r) {
 }  // namespace
 
 TEST_CASE("a move: rounds shrink, the guest stands still briefly, no connection is lost") {
-  const auto r = run(
+  const auto r = run_text(
       scenario("1500ms", kRpc, "  - {name: go, at: 500ms, migrate: {vm: t/a-1, to: hv-2-1}}\n"));
   const auto& m = r.migrations.at(0);
   CHECK(m.state == MigrationState::done);
@@ -104,8 +71,8 @@ TEST_CASE("a move: rounds shrink, the guest stands still briefly, no connection 
 }
 
 TEST_CASE("a move between two hypervisors of one rack") {
-  const auto r =
-      run(scenario("1s", kPing, "  - {name: go, at: 300ms, migrate: {vm: t/a-1, to: hv-1-2}}\n"));
+  const auto r = run_text(
+      scenario("1s", kPing, "  - {name: go, at: 300ms, migrate: {vm: t/a-1, to: hv-1-2}}\n"));
   CHECK(r.migrations.at(0).state == MigrationState::done);
   CHECK(place_of(r, "t/a-1") == "hv-1-2");
   const Count after = count(r, 0, 600, 900);
@@ -141,7 +108,7 @@ TEST_CASE("the destination is cut off") {
   };
   for (const Row& row : rows) {
     INFO(row.what);
-    const auto r = run(scenario(
+    const auto r = run_text(scenario(
         "9s", kPing,
         std::string("  - {name: go, at: 1s, migrate: {vm: t/a-1, to: hv-2-1}}\n") + row.failure,
         row.memory, row.dirty));
@@ -162,7 +129,7 @@ TEST_CASE("the destination is cut off") {
 }
 
 TEST_CASE("a link that fails briefly during stop-and-copy only makes it longer") {
-  const auto r = run(scenario(
+  const auto r = run_text(scenario(
       "3s", kPing,
       "  - {name: go, at: 500ms, migrate: {vm: t/a-1, to: hv-2-1}}\n"
       "  - {after: go.stop-and-copy, delay: 1ms, fail: {link: leaf-2--hv-2-1, for: 300ms}}\n",
@@ -180,10 +147,10 @@ TEST_CASE("a link that fails briefly during stop-and-copy only makes it longer")
 TEST_CASE("the source never hears that the VM has arrived") {
   // Cut off at the moment of the resumption: the VM runs at the destination, cut off as that is,
   // and there only; when the link is back, the source has let it go.
-  const auto r = run(scenario("9s", kPing,
-                              "  - {name: go, at: 500ms, migrate: {vm: t/a-1, to: hv-2-1}}\n"
-                              "  - {after: go.resume, fail: {link: leaf-1--hv-1-1, for: 6s}}\n"
-                              "  - {name: back, at: 8s, migrate: {vm: t/a-1, to: hv-1-1}}\n"));
+  const auto r = run_text(scenario("9s", kPing,
+                                   "  - {name: go, at: 500ms, migrate: {vm: t/a-1, to: hv-2-1}}\n"
+                                   "  - {after: go.resume, fail: {link: leaf-1--hv-1-1, for: 6s}}\n"
+                                   "  - {name: back, at: 8s, migrate: {vm: t/a-1, to: hv-1-1}}\n"));
   CHECK(r.migrations.at(0).state == MigrationState::done);
   const Count away = count(r, 0, 2000, 5000);
   CHECK(away.delivered == away.sent);
@@ -196,12 +163,12 @@ TEST_CASE("the source never hears that the VM has arrived") {
 
 TEST_CASE("a VM moves to and fro, each time at once") {
   const auto r =
-      run(scenario("3s", kRpc,
-                   "  - {name: m1, at: 500ms, migrate: {vm: t/a-1, to: hv-2-1}}\n"
-                   "  - {name: m2, after: m1.resume, migrate: {vm: t/a-1, to: hv-1-1}}\n"
-                   "  - {name: m3, after: m2.resume, migrate: {vm: t/a-1, to: hv-2-1}}\n"
-                   "  - {name: m4, after: m3.done, migrate: {vm: t/a-1, to: hv-1-1}}\n"
-                   "  - {name: m5, after: m4.done, migrate: {vm: t/a-1, to: hv-2-1}}\n"));
+      run_text(scenario("3s", kRpc,
+                        "  - {name: m1, at: 500ms, migrate: {vm: t/a-1, to: hv-2-1}}\n"
+                        "  - {name: m2, after: m1.resume, migrate: {vm: t/a-1, to: hv-1-1}}\n"
+                        "  - {name: m3, after: m2.resume, migrate: {vm: t/a-1, to: hv-2-1}}\n"
+                        "  - {name: m4, after: m3.done, migrate: {vm: t/a-1, to: hv-1-1}}\n"
+                        "  - {name: m5, after: m4.done, migrate: {vm: t/a-1, to: hv-2-1}}\n"));
   REQUIRE(r.migrations.size() == 5);
   for (const auto& m : r.migrations) {
     INFO(m.name << ": " << m.failure);
@@ -226,7 +193,7 @@ TEST_CASE("two VMs move at once, between the same hosts, one way and crossing") 
     } else {
       events += "  - {name: m2, at: 1s, migrate: {vm: t/a-2, to: hv-2-1}}\n";
     }
-    const auto r = run(scenario("3s", traffic, events));
+    const auto r = run_text(scenario("3s", traffic, events));
     for (const auto& m : r.migrations) {
       INFO(m.name << ": " << m.failure);
       CHECK(m.state == MigrationState::done);
@@ -244,7 +211,7 @@ TEST_CASE("two VMs move at once, between the same hosts, one way and crossing") 
 }
 
 TEST_CASE("a VM that is being moved is not moved again") {
-  const auto r = run(scenario(
+  const auto r = run_text(scenario(
       "2s", kPing,
       "  - {name: m1, at: 500ms, migrate: {vm: t/a-1, to: hv-2-1}}\n"
       "  - {name: m2, at: 510ms, migrate: {vm: t/a-1, to: hv-2-2}}\n"
@@ -261,7 +228,7 @@ TEST_CASE("a VM that is being moved is not moved again") {
 
 TEST_CASE("what a move costs a stream of datagrams is what was sent while the guest stood still") {
   // 20 000 datagrams per second.
-  const auto r = run(scenario(
+  const auto r = run_text(scenario(
       "2s",
       "  - {name: stream, from: t/b-1, to: t/a-1, udp: {port: 9, rate: 84.48Mbps, size: 500B}, "
       "start: 100ms}\n",
