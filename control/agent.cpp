@@ -44,19 +44,26 @@ struct Agent::Impl {
     return out;
   }
 
-  /// One message may complete several commits: the last word on each rule counts.
+  /// One message may complete several commits: the last word on each rule counts, and a rule that
+  /// came and went within it never was.
   std::vector<RuleChange> mirrored_changes(const std::vector<RecordChange>& records) {
-    std::map<RuleKey, std::optional<RuleBody>> last;
+    struct Word {
+      bool fresh = false;
+      std::optional<RuleBody> last;
+    };
+    std::map<RuleKey, Word> words;
     for (const RecordChange& r : records) {
       auto rule = parse_rule_record_key(r.key);
       auto body = r.value ? decode_rule_body(*r.value) : std::nullopt;
-      if (rule && (body || !r.value))
-        last[std::move(*rule)] = std::move(body);
-      else
+      if (!rule || (r.value && !body)) {
         ++stats.ignored;
+        continue;
+      }
+      words.try_emplace(std::move(*rule), Word{r.fresh, {}}).first->second.last = std::move(body);
     }
     std::vector<RuleChange> out;
-    for (auto& [key, body] : last) out.push_back({key, std::move(body)});
+    for (auto& [key, word] : words)
+      if (word.last || !word.fresh) out.push_back({key, std::move(word.last)});
     return out;
   }
 

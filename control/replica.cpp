@@ -209,6 +209,7 @@ void Replica::commit(std::vector<RecordChange>& changes) {
   }
   for (auto& [key, value] : uncommitted_) {
     const auto it = mirror_.find(key);
+    const bool fresh = it == mirror_.end();
     if (!value) {
       if (it == mirror_.end()) continue;
       mirror_.erase(it);
@@ -219,7 +220,7 @@ void Replica::commit(std::vector<RecordChange>& changes) {
     } else {
       it->second = value;
     }
-    changes.push_back({key, std::move(value)});
+    changes.push_back({key, std::move(value), fresh});
   }
   uncommitted_.clear();
 }

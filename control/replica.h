@@ -45,7 +45,8 @@ using RecordTable = std::map<std::string, RecordValue>;
 
 struct RecordChange {
   std::string key;
-  RecordValue value;  ///< null: removed
+  RecordValue value;   ///< null: removed
+  bool fresh = false;  ///< there was no such record before
 };
 
 struct ReplicaStats {

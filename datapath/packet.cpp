@@ -83,6 +83,11 @@ std::size_t PacketArena::allocated() const {
   return impl_->slabs.size() * PacketPool::kBatch;
 }
 
+std::size_t PacketArena::idle() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->full.size() * PacketPool::kBatch + impl_->loose_count;
+}
+
 PacketPool::~PacketPool() {
   auto& arena = *arena_->impl_;
   std::lock_guard lock(arena.mutex);

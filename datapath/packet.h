@@ -115,6 +115,8 @@ class PacketArena {
   PacketArena& operator=(const PacketArena&) = delete;
   /// Packets ever allocated from the system: constant in the steady state.
   std::size_t allocated() const;
+  /// Those of them that the arena itself keeps for its pools.
+  std::size_t idle() const;
 
  private:
   friend class PacketPool;
@@ -132,6 +134,9 @@ class PacketPool {
   ~PacketPool();
   PacketPool(const PacketPool&) = delete;
   PacketPool& operator=(const PacketPool&) = delete;
+
+  /// Free packets that this pool keeps.
+  std::size_t idle() const { return free_count_ + (spare_ != nullptr ? kBatch : 0); }
 
   /// A fresh packet: metadata zero, no headers, no payload.
   Packet* take();

@@ -26,6 +26,12 @@ struct Pools {
   explicit Pools(unsigned workers) {
     for (unsigned i = 0; i < workers; ++i) of_worker.push_back(std::make_unique<PacketPool>(arena));
   }
+  /// Packets that somebody holds. Only while all workers are at rest.
+  std::size_t in_use() const {
+    std::size_t idle = arena.idle();
+    for (const auto& pool : of_worker) idle += pool->idle();
+    return arena.allocated() - idle;
+  }
   PacketArena arena;
   std::vector<std::unique_ptr<PacketPool>> of_worker;
 };

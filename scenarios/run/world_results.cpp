@@ -492,7 +492,7 @@ void World::fill_control(analysis::Results& out) {
 }
 
 void World::check_invariants() {
-  // Conservation: what was created and has no verdict must be in flight; never the other way round.
+  // Conservation: what was created and has no verdict is what somebody holds, no more and no less.
   std::uint64_t created = 0, ended = 0;
   for (const auto* n : nodes_) {
     created += n->ledger.created;
@@ -500,6 +500,9 @@ void World::check_invariants() {
   }
   WEFT_CHECK(ended <= created, "conservation: by {} {} packets had ended of {} created",
              format_time(engine_->reached()), ended, created);
+  WEFT_CHECK(created - ended == pools_->in_use(),
+             "conservation: by {} {} packets had no verdict yet, but {} exist",
+             format_time(engine_->reached()), created - ended, pools_->in_use());
   // One place per VM.
   std::map<std::string, std::string> places;
   for (std::size_t i = 0; i < hypervisors_.size(); ++i) {
