@@ -65,6 +65,8 @@ class Generator {
     policy_changes_ = chance(40);
     damage_ = chance(25);
     control_loss_ = chance(25);
+    in_band_ = chance(15);
+    if (in_band_) control_loss_ = false;
     same_addresses_ = chance(50);
     colliding_vnis_ = chance(30);
     latency_us_ = one_of(std::vector<unsigned>{50, 200, 1000});
@@ -106,8 +108,10 @@ class Generator {
     if (chance(20)) {
       line("  caches: {{exact_match: {}, megaflow: {}}}", chance(50), chance(50));
     }
-    line("  control: {{style: {}, latency: {}us{}}}\n", chance(50) ? "hybrid" : "central",
-         latency_us_, control_loss_ ? fmt::format(", loss: {}%", pick(1, 10)) : "");
+    const char* style = chance(50) ? "hybrid" : "central";
+    if (in_band_) return line("  control: {{style: {}, through: fabric}}\n", style);
+    line("  control: {{style: {}, latency: {}us{}}}\n", style, latency_us_,
+         control_loss_ ? fmt::format(", loss: {}%", pick(1, 10)) : "");
   }
 
   unsigned hosts() const { return leaves_ * per_leaf_; }
@@ -328,6 +332,7 @@ class Generator {
   Draft draft_;
   bool migrations_ = false, link_failures_ = false, node_failures_ = false, outages_ = false;
   bool policy_changes_ = false, damage_ = false, control_loss_ = false;
+  bool in_band_ = false;
   bool same_addresses_ = false, colliding_vnis_ = false;
   unsigned latency_us_ = 200, start_ms_ = 0, duration_ms_ = 0;
   unsigned spines_ = 1, leaves_ = 1, per_leaf_ = 1;

@@ -4,7 +4,7 @@
 //
 // Each seed first draws which features it uses at all (swarm testing: Groce et al., ISSTA 2012): a
 // scenario with everything on hides faults that need something to be off. The draws come from a
-// named stream of the seed, so the same seed makes the same text in every version of the library.
+// named stream of the seed, so the same seed makes the same text on every machine.
 //
 // Conventions that the judge relies on: service ports are below 32768, where no client's port ever
 // lies; policy and controller events have times, not phases.

@@ -31,6 +31,8 @@ class Judge {
     const auto& control = scenario.overlay.control;
     slack_ = control.latency * 4 + milliseconds(5);
     if (control.loss.ppb > 0) slack_ += milliseconds(200);
+    // TCP over the fabric: what it loses is sent again after a timer that doubles.
+    if (control.in_band) slack_ += lossy() ? milliseconds(1000) : milliseconds(5);
     for (const auto& event : scenario.events) collect_trouble(event);
     for (std::size_t t = 0; t < scenario.tenants.size(); ++t) build_versions(t);
   }
@@ -64,6 +66,9 @@ class Judge {
     if (event.controller && event.controller->stop)
       outages_.push_back(
           {at, event.controller->duration ? at + *event.controller->duration : Time::never()});
+    // In band its connections die with it; the hypervisors try again only now and then.
+    if (event.controller && event.controller->stop && scenario_.overlay.control.in_band)
+      deaf_.push_back({at, later(outages_.back().to, milliseconds(1000))});
     if (event.controller && !event.controller->stop) unknown_times_ = true;
     if (event.heal) unknown_times_ = true;
     if (event.fail) {
@@ -75,7 +80,11 @@ class Judge {
           u.leaf_spine && (link != nullptr ? router(link->a) && router(link->b)
                                            : u.nodes[*event.fail->node].name.starts_with("spine-"));
       failures_.push_back({{at, end}, fabric});
-      if (event.fail->node && u.nodes[*event.fail->node].kind == NodeKind::hypervisor)
+      const bool hypervisor =
+          event.fail->node && u.nodes[*event.fail->node].kind == NodeKind::hypervisor;
+      if (scenario_.overlay.control.in_band)
+        deaf_.push_back({at, later(end, milliseconds(1000))});
+      else if (hypervisor)
         deaf_.push_back({at, end});
     }
   }
@@ -286,7 +295,8 @@ class Judge {
       out.push_back({f.span.from, later(avoidable ? f.span.from : f.span.to, settle)});
       if (avoidable && f.span.to != Time::never()) out.push_back({f.span.to, f.span.to + settle});
     }
-    for (const auto& d : deaf_) out.push_back({d.from, arrived(d.to)});
+    if (!scenario_.overlay.control.in_band)  // without its controller a switch goes on
+      for (const auto& d : deaf_) out.push_back({d.from, arrived(d.to)});
     for (std::size_t e = 0; e < scenario_.events.size(); ++e) {
       if (!scenario_.events[e].migrate || e >= results_.events.size()) continue;
       const auto& event = results_.events[e];
@@ -388,6 +398,8 @@ class Judge {
   void judge_senders(const TrafficSpec& traffic, const analysis::TrafficResult& result,
                      Verdicts& out) const {
     if (traffic.kind != TrafficKind::ping || traffic.count > 0) return;
+    // The first SYN of a control connection may be lost: then nothing works for a second.
+    if (scenario_.overlay.control.in_band && lossy()) return;
     const Time end = std::min(traffic.stop, results_.identity.reached);
     for (const auto& pair : result.pairs) {
       Duration running = end - (traffic.start + traffic.warmup);

@@ -22,7 +22,8 @@ traffic:
 events:
   - {name: withdraw, at: 60ms, policy: {tenant: lab, remove: [pings]}}
 )"},
-    {"move-before-answer", R"(# A client moves while the answer to its ping is far away. Answers are let
+    {"move-before-answer",
+     R"(# A client moves while the answer to its ping is far away. Answers are let
 # in because the client asked: that knowledge must move along.
 name: move-before-answer
 duration: 250ms
@@ -51,7 +52,8 @@ expect:
   - {migration: move, downtime: {max: 15ms}}
   - {traffic: ask, sent: 2, delivered: 2}
 )"},
-    {"lossy-transfer", R"(# TCP repairs what a bad cable loses; the bytes are checked where they arrive.
+    {"lossy-transfer",
+     R"(# TCP repairs what a bad cable loses; the bytes are checked where they arrive.
 name: lossy-transfer
 duration: 500ms
 underlay:
