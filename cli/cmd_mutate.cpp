@@ -38,6 +38,7 @@ constexpr Plant kPlants[] = {
     {"move_without_last_round", "stop-and-copy sends no memory"},
     {"move_without_timers", "the timers of a VM that moved never go off"},
     {"route_into_failures", "routers never hear of failed links"},
+    {"reuse_port_numbers", "a VM that arrives gets the number of one that left"},
     {"lose_silently", "a frame now and then vanishes without a verdict"},
     {"tcp_ignores_gaps", "TCP takes what comes next for what was due next"},
 };

@@ -12,6 +12,7 @@ struct Faults {
   bool move_without_last_round = false;   ///< stop-and-copy sends no memory
   bool move_without_timers = false;       ///< the timers of a VM that moved never go off
   bool route_into_failures = false;       ///< routers never hear of failed links
+  bool reuse_port_numbers = false;        ///< a VM that arrives gets the number of one that left
   bool lose_silently = false;             ///< a frame now and then vanishes without a verdict
   bool tcp_ignores_gaps = false;          ///< TCP takes what comes next for what was due next
 
@@ -21,6 +22,7 @@ struct Faults {
     if (name == "move_without_last_round") return move_without_last_round = true;
     if (name == "move_without_timers") return move_without_timers = true;
     if (name == "route_into_failures") return route_into_failures = true;
+    if (name == "reuse_port_numbers") return reuse_port_numbers = true;
     if (name == "lose_silently") return lose_silently = true;
     if (name == "tcp_ignores_gaps") return tcp_ignores_gaps = true;
     return false;

@@ -274,8 +274,14 @@ Hypervisor::Place& Hypervisor::plug(Vm vm, std::vector<datapath::ConnectionState
                                     bool announce) {
   // It may come back before this end has heard that it had arrived there.
   if (Place* left = find_left_place(vm.name)) unplug(*left);
-  std::size_t at = 0;
-  while (at < places_.size() && places_[at]) ++at;
+  // A number that was in use is not given away again while there are fresh ones: rules about the VM
+  // that had it stay until the controller has heard that it left, and would bring its packets here.
+  std::size_t at = places_.size();
+  if (at + 1 >= kUplinkPort.value || node_.faults.reuse_port_numbers) {
+    at = 0;
+    while (at < places_.size() && places_[at]) ++at;
+  }
+  WEFT_CHECK(at + 1 < kUplinkPort.value, "{} has no port number left for {}", node_.name, vm.name);
   if (at == places_.size()) places_.emplace_back();
   places_[at] = std::make_unique<Place>(*this, static_cast<std::uint32_t>(at), std::move(vm));
   Place& place = *places_[at];

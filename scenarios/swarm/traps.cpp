@@ -66,6 +66,25 @@ tenants:
 traffic:
   - {name: copy, from: lab/vm-1, to: lab/vm-2, bulk: {size: 2MB}, start: 20ms}
 )"},
+    {"move-past-each-other", R"(# Two VMs change places while the controller is slow: what is meant for the
+# one that left must not reach the one that came.
+name: move-past-each-other
+duration: 200ms
+underlay: {leaf_spine: {spines: 1, leaves: 2, hosts_per_leaf: 1}}
+overlay: {control: {style: central, latency: 15ms}}
+tenants:
+  lab:
+    networks: {net: {subnet: 10.0.0.0/24}}
+    groups:
+      a: {count: 1, network: net, place: hv-1-1, memory: 2MiB, dirty: 1MB/s}
+      b: {count: 1, network: net, place: hv-2-1, memory: 2MiB, dirty: 1MB/s}
+      c: {count: 1, network: net, place: hv-2-1}
+traffic:
+  - {name: to-b, from: lab/c-1, to: lab/b-1, udp: {port: 8000, rate: 10Mbps, size: 500B}, start: 90ms}
+events:
+  - {name: leave, at: 100ms, migrate: {vm: lab/b-1, to: hv-1-1}}
+  - {name: come, at: 105ms, migrate: {vm: lab/a-1, to: hv-2-1}}
+)"},
     {"move-while-pinging", R"(# Who pings goes on pinging where it has moved to.
 name: move-while-pinging
 duration: 200ms
