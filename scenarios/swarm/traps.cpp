@@ -66,7 +66,8 @@ tenants:
 traffic:
   - {name: copy, from: lab/vm-1, to: lab/vm-2, bulk: {size: 2MB}, start: 20ms}
 )"},
-    {"move-past-each-other", R"(# Two VMs change places while the controller is slow: what is meant for the
+    {"move-past-each-other",
+     R"(# Two VMs change places while the controller is slow: what is meant for the
 # one that left must not reach the one that came.
 name: move-past-each-other
 duration: 200ms
