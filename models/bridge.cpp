@@ -41,6 +41,7 @@ void Bridge::flood(std::uint16_t in, Packet* packet) {
     if (last != UINT16_MAX) {
       Packet* copy = node_.pool().clone(*packet, node_.context().unique_id());
       ++node_.ledger.created;
+      node_.note_created(*copy);
       node_.transmit(last, copy);
     }
     last = p;

@@ -15,7 +15,10 @@ class Host final : public Device, public Station {
 
   Time now() const override { return node_.now(); }
   Packet* create() override { return node_.create(); }
-  void transmit(Packet* packet) override { node_.transmit(0, packet); }
+  void transmit(Packet* packet) override {
+    node_.note_created(*packet);
+    node_.transmit(0, packet);
+  }
   void deliver(Packet* packet) override { node_.deliver(packet); }
   void consume(Packet* packet) override { node_.consume(packet); }
   void drop(Packet* packet, DropReason reason) override { node_.drop(packet, reason); }

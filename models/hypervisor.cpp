@@ -185,6 +185,7 @@ void Hypervisor::pump() {
     outputs_.clear();
     pipeline_.process({&next.packet, 1}, next.port, node_.now(), outputs_);
     node_.ledger.created += outputs_.created.size();
+    for (const Packet* p : outputs_.created) node_.note_created(*p);
     for (Packet* p : outputs_.consumed) node_.consume(p);
     for (const auto& d : outputs_.dropped) {
       if (policy_tap_ != nullptr && d.reason == DropReason::policy) [[unlikely]]

@@ -101,6 +101,7 @@ inline Packet* Hypervisor::VmStation::create() {
 }
 
 inline void Hypervisor::VmStation::transmit(Packet* packet) {
+  node_.note_created(*packet);
   if (place_.tap != nullptr) [[unlikely]]
     place_.tap->frame(node_.now(), node_.context().order(), Direction::in, *packet);
   if (node_.traced(*packet)) [[unlikely]]
@@ -117,7 +118,10 @@ class Hypervisor::OwnStation final : public HypervisorStation {
     guest->attach(*this);
   }
   Packet* create() override { return node_.create(); }
-  void transmit(Packet* packet) override { hv_.pending_.push_back({packet, kLocalPort}); }
+  void transmit(Packet* packet) override {
+    node_.note_created(*packet);
+    hv_.pending_.push_back({packet, kLocalPort});
+  }
 
   std::unique_ptr<Guest> guest;
 

@@ -94,18 +94,31 @@ void Node::transmit(std::uint16_t p, Packet* packet) {
                  kFrame, port.peer_port, reinterpret_cast<std::uintptr_t>(packet));
 }
 
+namespace {
+
+std::uint64_t hash_headers(const Packet& packet, std::uint64_t what) {
+  return hash_bytes(std::as_bytes(std::span{packet.data(), packet.header_size()}), what);
+}
+
+// What a header hash in the digest was taken at, beside Node::kDelivered and kConsumed; drops are
+// kDropped + reason.
+constexpr std::uint64_t kCreated = 3, kDropped = 16;
+
+}  // namespace
+
+void Node::note_created(const Packet& packet) {
+  context_->note(packet.id, hash_headers(packet, kCreated));
+}
+
 void Node::end(Packet* packet, std::uint64_t how) {
-  context_->note(packet->id,
-                 hash_bytes(std::as_bytes(std::span{packet->data(), packet->header_size()}), how));
+  context_->note(packet->id, hash_headers(*packet, how));
   if (traced(*packet)) [[unlikely]]
-    trace_line(*packet, how == 1 ? "delivered" : "consumed");
+    trace_line(*packet, how == kDelivered ? "delivered" : "consumed");
   pool_->give(packet);
 }
 
 void Node::drop(Packet* packet, DropReason reason, std::uint32_t where, std::uint64_t cookie) {
-  context_->note(packet->id,
-                 hash_bytes(std::as_bytes(std::span{packet->data(), packet->header_size()}),
-                            16 + static_cast<std::uint64_t>(reason)));
+  context_->note(packet->id, hash_headers(*packet, kDropped + static_cast<std::uint64_t>(reason)));
   if (drop_tap != nullptr) [[unlikely]]
     drop_tap->frame(now(), context_->order(), Direction::in, *packet);
   if (traced(*packet)) [[unlikely]]

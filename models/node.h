@@ -77,6 +77,9 @@ class Node {
     ++ledger.created;
     return p;
   }
+  /// Its headers as they were made go into the digest. To be called once for each packet, when it
+  /// is whole and first handed on.
+  void note_created(const Packet& packet);
   /// Takes the frame of an arrival event; nullptr if it did not survive the wire (already dropped).
   Packet* receive(const sim::Event& event);
   /// Puts a frame on a port's queue; takes it over.
@@ -84,11 +87,11 @@ class Node {
 
   void deliver(Packet* packet) {
     ++ledger.delivered;
-    end(packet, 1);
+    end(packet, kDelivered);
   }
   void consume(Packet* packet) {
     ++ledger.consumed;
-    end(packet, 2);
+    end(packet, kConsumed);
   }
   void drop(Packet* packet, DropReason reason, std::uint32_t where = 0, std::uint64_t cookie = 0);
 
@@ -105,6 +108,7 @@ class Node {
   Pools& pools() { return *pools_; }
 
  private:
+  static constexpr std::uint64_t kDelivered = 1, kConsumed = 2;  // in the digest
   void end(Packet* packet, std::uint64_t how);
 
   Pools* pools_;

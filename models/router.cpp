@@ -126,6 +126,7 @@ void Router::send_error(std::uint16_t in, const Packet& about, IcmpErrorKind kin
     node_.pool().give(error);
     return;
   }
+  node_.note_created(*error);
   node_.transmit(in, error);
 }
 

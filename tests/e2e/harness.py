@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -45,12 +44,10 @@ class session:
         return bool(condition)
 
     def weft(self, *arguments, **options):
-        """The finished process, with `seconds` (wall time) and `said` (both streams)."""
-        begin = time.monotonic()
+        """The finished process, with `said` (both streams). A hang ends the test: TimeoutExpired."""
         done = subprocess.run([self.weft_path, *map(str, arguments)], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60,
                               cwd=options.pop('cwd', self.folder), check=False, **options)
-        done.seconds = time.monotonic() - begin
         done.stdout = done.stdout.decode('utf-8', 'replace')
         done.stderr = done.stderr.decode('utf-8', 'replace')
         done.said = f'exit {done.returncode}\n{done.stdout}{done.stderr}'
