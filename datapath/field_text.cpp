@@ -19,6 +19,23 @@ constexpr FlagName kCtStates[] = {{"new", 0x01}, {"est", 0x02}, {"rel", 0x04},  
 constexpr FlagName kTcpFlags[] = {{"fin", 1},  {"syn", 2},  {"rst", 4},   {"psh", 8}, {"ack", 16},
                                   {"urg", 32}, {"ece", 64}, {"cwr", 128}, {"ns", 256}};
 
+/// "0x" and up to 32 digits.
+std::optional<Ip6> parse_wide_hex(std::string_view text) {
+  if (text.size() < 3 || text.size() > 34 || text[0] != '0' || (text[1] != 'x' && text[1] != 'X'))
+    return std::nullopt;
+  text.remove_prefix(2);
+  Ip6 v{};
+  for (char c : text) {
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
+    if (digit < 0) return std::nullopt;
+    v = {v.high << 4 | v.low >> 60, v.low << 4 | static_cast<std::uint64_t>(digit)};
+  }
+  return v;
+}
+
 std::optional<std::uint64_t> parse_number(std::string_view text) {
   int base = 10;
   if (text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
@@ -114,6 +131,8 @@ Result<Ip6> parse_plain(const FieldInfo& f, std::string_view text) {
     }
     default: {
       const auto n = parse_number(text);
+      if (!n && f.bits == 128)
+        if (const auto wide = parse_wide_hex(text)) return *wide;
       if (!n) return wrong(f, text, "write a number, decimal or 0x...");
       if (f.bits < 64 && *n > f.at().ones())
         return wrong(f, text,
@@ -134,6 +153,7 @@ std::string format_plain(const FieldInfo& f, Ip6 v) {
     case FieldFormat::decimal:
       return fmt::format("{}", v.low);
     default:
+      if (v.high != 0) return fmt::format("{:#x}{:016x}", v.high, v.low);
       return v.low == 0 ? "0" : fmt::format("{:#x}", v.low);
   }
 }

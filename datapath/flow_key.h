@@ -13,16 +13,22 @@
 //        8      eth_src (low 48), eth_type (high 16; of the payload after the tag)
 //        9      nw_proto, nw_tos, nw_ttl, nw_frag (8 bits each, from the low end), tp_src, tp_dst
 //       10-13   ip_src, ip_dst (128 bits each; IPv4 in the low 32 bits of the low word)
-//       14      tcp_flags (low 16), ct_zone (16), ct_state (32)
-//       15      ct_mark (low 32)
+//       14      tcp_flags (low 16), ct_zone (16), ct_state (24), ct_nw_proto (8)
+//       15      ct_mark (low 32), ct_tp_src, ct_tp_dst
 //       16-17   arp_sha / nd_sll, arp_tha / nd_tll (low 48 bits each)
 //       18-19   nd_target
+//       20-21   ct_label
+//       22-25   ct_nw_src / ct_ipv6_src, ct_nw_dst / ct_ipv6_dst (as ip_src and ip_dst)
 //      ---------------------------------------------------------------- metadata part
-//       20      metadata
-//       21-28   reg0 ... reg15 (two per word, even register in the low half)
+//       26      metadata
+//       27-34   reg0 ... reg15 (two per word, even register in the low half)
 //
 // As in Open vSwitch, ARP uses the IP fields (opcode in nw_proto, spa and tpa in ip_src and ip_dst)
 // and ICMP uses the ports (type in tp_src, code in tp_dst).
+//
+// The ct_ fields are those of the last ct() that the packet went through: what no packet carries,
+// but what its connection says; ct_nw_src and so on are the connection's original direction as its
+// first packet had it, before any NAT.
 //
 // Caches look at the packet part only (words below kPacketWords): when a packet enters, the
 // metadata part is zero, and after recirculation it is a function of the recirculation id.
@@ -56,17 +62,21 @@ inline constexpr FieldPlace in_port{0, 0, 32}, recirc_id{0, 32, 32}, tun_id{1, 0
     tun_metadata0{6, 0, 32}, eth_dst{7, 0, 48}, vlan_tci{7, 48, 16}, eth_src{8, 0, 48},
     eth_type{8, 48, 16}, nw_proto{9, 0, 8}, nw_tos{9, 8, 8}, nw_ttl{9, 16, 8}, nw_frag{9, 24, 8},
     tp_src{9, 32, 16}, tp_dst{9, 48, 16}, nw_src{11, 0, 32}, nw_dst{13, 0, 32},
-    tcp_flags{14, 0, 16}, ct_zone{14, 16, 16}, ct_state{14, 32, 32}, ct_mark{15, 0, 32},
-    hw_src{16, 0, 48}, hw_dst{17, 0, 48}, metadata{20, 0, 64};
+    tcp_flags{14, 0, 16}, ct_zone{14, 16, 16}, ct_state{14, 32, 24}, ct_nw_proto{14, 56, 8},
+    ct_mark{15, 0, 32}, ct_tp_src{15, 32, 16}, ct_tp_dst{15, 48, 16}, hw_src{16, 0, 48},
+    hw_dst{17, 0, 48}, ct_nw_src{23, 0, 32}, ct_nw_dst{25, 0, 32}, metadata{26, 0, 64};
 constexpr FieldPlace reg(unsigned n) {
-  return {static_cast<std::uint8_t>(21 + n / 2), static_cast<std::uint8_t>(n % 2 * 32), 32};
+  return {static_cast<std::uint8_t>(27 + n / 2), static_cast<std::uint8_t>(n % 2 * 32), 32};
 }
 /// First (high) word of the 128-bit fields.
-inline constexpr unsigned tun_src = 2, tun_dst = 4, ip_src = 10, ip_dst = 12, nd_target = 18;
+inline constexpr unsigned tun_src = 2, tun_dst = 4, ip_src = 10, ip_dst = 12, nd_target = 18,
+                          ct_label = 20, ct_src = 22, ct_dst = 24;
 }  // namespace place
 
-inline constexpr unsigned kPacketWords = 20;
-inline constexpr unsigned kKeyWords = 29;
+inline constexpr unsigned kPacketWords = 26;
+/// The words of the packet part that lie in the packet itself, but for 14 and 15.
+inline constexpr unsigned kHeaderWords = 20;
+inline constexpr unsigned kKeyWords = 35;
 inline constexpr unsigned kRegisters = 16;
 
 /// vlan_tci: set when the frame has an 802.1Q tag.
@@ -118,6 +128,14 @@ enum class Field : std::uint8_t {
   ct_state,
   ct_zone,
   ct_mark,
+  ct_label,
+  ct_nw_src,
+  ct_nw_dst,
+  ct_ipv6_src,
+  ct_ipv6_dst,
+  ct_nw_proto,
+  ct_tp_src,
+  ct_tp_dst,
   reg0,
   reg1,
   reg2,

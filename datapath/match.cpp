@@ -232,6 +232,8 @@ std::string format_match(const Match& m) {
       case Field::reg0:
         shorthand();
         break;
+      case Field::ct_nw_src:
+      case Field::ct_nw_dst:
       case Field::tun_src:
       case Field::tun_dst:  // an IPv6 mask reaches beyond the low 32 bits
         if (m.mask.w[f.word - 1u] != 0 || m.mask.w[f.word] >> 32 != 0) continue;

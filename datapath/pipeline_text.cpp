@@ -198,7 +198,8 @@ std::vector<TraceLine> Pipeline::trace(const Packet& packet, PortNo in_port, Tim
     FlowMask shown;
     for (unsigned i = 0; i < kPacketWords; ++i) shown.w[i] = key.w[i] != 0 ? ~0ULL : 0;
     shown.w[14] = 0;
-    for (const FieldPlace p : {place::tcp_flags, place::ct_zone, place::ct_state})
+    for (const FieldPlace p :
+         {place::tcp_flags, place::ct_zone, place::ct_state, place::ct_nw_proto})
       if (key.get(p) != 0) look_at(shown, p);
     lines.push_back({0, "Flow: " + format_key(key, shown), 0});
     const Decision d = translate(s.view(), recirculation, key, &lines);

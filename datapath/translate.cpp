@@ -129,7 +129,7 @@ class Translator {
   }
   /// Changes of packet fields so far become steps, before something acts on the packet.
   void commit_changes() {
-    for (unsigned i = 7; i < kPacketWords; ++i)
+    for (unsigned i = 7; i < kHeaderWords; ++i)
       if (i != 14 && i != 15) emit_change(i, StepKind::set);
   }
   /// Also those that only the key carries, before it is looked up again.
@@ -138,6 +138,7 @@ class Translator {
     for (unsigned i = 0; i < 7; ++i) emit_change(i, StepKind::set_key);
     emit_change(14, StepKind::set_key);
     emit_change(15, StepKind::set_key);
+    for (unsigned i = kHeaderWords; i < kPacketWords; ++i) emit_change(i, StepKind::set_key);
   }
   void emit_change(unsigned word, StepKind kind) {
     if (dirty_.w[word] == 0) return;
@@ -218,12 +219,13 @@ class Translator {
       case ActionKind::ct:
         return track(a, depth);
       case ActionKind::ct_clear: {
-        key_.w[14] &= 0xffff;
-        key_.w[15] = 0;
-        constant_.w[14] |= ~0xffffULL;
-        constant_.w[15] = ~0ULL;
-        dirty_.w[14] |= ~0xffffULL;
-        dirty_.w[15] = ~0ULL;
+        const auto clear = [this](unsigned word, std::uint64_t bits) {
+          key_.w[word] &= ~bits;
+          constant_.w[word] |= bits;
+          dirty_.w[word] |= bits;
+        };
+        clear(14, ~0xffffULL);
+        for (unsigned i : {15u, 20u, 21u, 22u, 23u, 24u, 25u}) clear(i, ~0ULL);
         return;
       }
       case ActionKind::push_vlan:

@@ -33,6 +33,14 @@ const Pair kPairs[] = {
      "reg0=0x1,reg15=0x10/0xf0,metadata=0x7/0xff,actions=drop"},
     {"ct_state=+trk-new+est,ct_zone=3,ct_mark=1/1,ip,actions=drop",
      "ct_state=+est+trk-new,ct_zone=3,ct_mark=0x1/0x1,ip,actions=drop"},
+    {"ip,ct_state=+trk,ct_label=0x1000000000000000000000002/0x100000000000000000000000f,"
+     "ct_nw_src=10.0.0.1,ct_nw_dst=10.0.0.0/8,ct_nw_proto=6,ct_tp_src=1,ct_tp_dst=80/0xfffe,"
+     "actions=drop",
+     "ct_state=+trk,ct_label=0x1000000000000000000000002/0x100000000000000000000000f,"
+     "ct_nw_src=10.0.0.1,ct_nw_dst=10.0.0.0/8,ct_nw_proto=6,ct_tp_src=1,ct_tp_dst=0x50/0xfffe,"
+     "ip,actions=drop"},
+    {"ct_label=5,ct_ipv6_src=fd00::1,ct_ipv6_dst=fd00::/64,actions=drop",
+     "ct_label=0x5,ct_ipv6_src=fd00::1,ct_ipv6_dst=fd00::/64,actions=drop"},
     {"ct_state=0x21/0x23,ip,actions=drop", "ct_state=+new+trk-est,ip,actions=drop"},
     {"tun_id=5,tun_src=1.1.1.1,tun_dst=2.2.2.2,tun_metadata0=0x10002,actions=drop",
      "tun_id=0x5,tun_src=1.1.1.1,tun_dst=2.2.2.2,tun_metadata0=0x10002,actions=drop"},
@@ -127,6 +135,8 @@ struct Wrong {
 const Wrong kWrong[] = {
     {"nw_dts=10.0.0.1,actions=drop", 1, "unknown field 'nw_dts'", "did you mean nw_dst?"},
     {"ip,nw_dst=10.0.0.300,actions=drop", 11, "'10.0.0.300' is not a value of nw_dst", nullptr},
+    {"ct_label=0x100000000000000000000000000000002,actions=drop", 10, nullptr,
+     "write a number, decimal or 0x..."},
     {"ip,nw_dst=10.0.0.0/33,actions=drop", 11, nullptr, "the prefix length is at most 32"},
     {"nw_dst=10.0.0.1,actions=drop", 1, nullptr, "add ip"},
     {"ip,tp_dst=80,actions=drop", 4, nullptr, "add tcp, udp, tcp6 or udp6"},
