@@ -146,6 +146,15 @@ bool may_write(const FieldInfo& f, Context c) {
   return c.in_exec ? f.id == Field::ct_mark : f.writable;
 }
 
+/// Writing OXM's vlan_vid writes the identifier: that there is a tag goes without saying.
+void without_tag_bit(Action& a) {
+  if (a.target.field != Field::vlan_vid) return;
+  const FieldInfo& f = info(Field::dl_vlan);
+  a.target = {f.id, 0, f.bits};
+  a.value.low &= field_ones(f).low;
+  a.mask.low &= field_ones(f).low;
+}
+
 Result<Action> parse_set(const Piece& value, const Piece& name, Context c) {
   auto field = field_of(name);
   if (!field) return field.error();
@@ -161,6 +170,7 @@ Result<Action> parse_set(const Piece& value, const Piece& name, Context c) {
   a.target = {(*field)->id, 0, (*field)->bits};
   a.value = v->value;
   a.mask = v->mask;
+  without_tag_bit(a);
   return a;
 }
 
@@ -190,6 +200,7 @@ Result<Action> parse_load(const Piece& value, const Piece& target, Context c) {
   a.mask = shift_left(ones, range->from);
   a.value = {a.value.high & all.high, a.value.low & all.low};
   a.mask = {a.mask.high & all.high, a.mask.low & all.low};
+  without_tag_bit(a);
   return a;
 }
 

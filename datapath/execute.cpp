@@ -183,7 +183,8 @@ void Pipeline::Impl::change_tag(Pass& pass, const Step& step) {
   }
   pass.parsed = parse_materialising(*pass.packet);
   std::fill(pass.key.w.begin() + 7, pass.key.w.begin() + 14, 0);
-  std::fill(pass.key.w.begin() + 16, pass.key.w.begin() + 20, 0);
+  pass.key.set(place::hw_src, 0);
+  std::fill(pass.key.w.begin() + 17, pass.key.w.begin() + kHeaderWords, 0);
   extract(*pass.packet, pass.parsed, pass.key);
   pass.ct_read = false;
 }

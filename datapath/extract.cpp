@@ -17,7 +17,7 @@ void extract_arp(const Packet& packet, const ParsedHeaders& parsed, FlowKey& key
   if (arp->operation <= 255) key.set(place::nw_proto, arp->operation);
   key.w[11] = arp->sender_ip.get().value;
   key.w[13] = arp->target_ip.get().value;
-  key.w[16] = arp->sender_mac.to_u64();
+  key.set(place::hw_src, arp->sender_mac.to_u64());
   key.w[17] = arp->target_mac.to_u64();
 }
 
@@ -29,7 +29,8 @@ void extract_nd(const Packet& packet, const ParsedHeaders& parsed, FlowKey& key)
   const std::uint32_t begin = parsed.l4 + static_cast<std::uint32_t>(sizeof(wire::NdNeighbour));
   if (begin >= end) return;
   const auto options = packet.headers().subspan(begin, end - begin);
-  if (const Mac* m = wire::find_nd_mac(options, wire::kNdOptionSourceMac)) key.w[16] = m->to_u64();
+  if (const Mac* m = wire::find_nd_mac(options, wire::kNdOptionSourceMac))
+    key.set(place::hw_src, m->to_u64());
   if (const Mac* m = wire::find_nd_mac(options, wire::kNdOptionTargetMac)) key.w[17] = m->to_u64();
 }
 
@@ -52,6 +53,7 @@ void extract(const Packet& packet, const ParsedHeaders& parsed, FlowKey& key) {
     key.w[13] = wire::load_be<std::uint32_t>(l3 + 16);
   } else {
     for (unsigned i = 0; i < 4; ++i) key.w[10 + i] = wire::load_be<std::uint64_t>(l3 + 8 + 8 * i);
+    key.set(place::ipv6_label, wire::load_be<std::uint32_t>(l3) & 0xfffff);
   }
   std::uint64_t fragment = 0;
   if (parsed.fragment == Fragment::first) fragment = kFragAny;

@@ -35,6 +35,7 @@ std::optional<Ip6> parse_wide_hex(std::string_view text) {
   }
   return v;
 }
+constexpr FlagName kTunFlags[] = {{"oam", 1}};
 
 std::optional<std::uint64_t> parse_number(std::string_view text) {
   int base = 10;
@@ -172,6 +173,7 @@ Result<MaskedValue> parse_field_value(const FieldInfo& f, std::string_view text)
   const bool signs = text[0] == '+' || text[0] == '-';
   if (f.format == FieldFormat::ct_state && signs) return parse_flags(f, text, kCtStates);
   if (f.format == FieldFormat::tcp_flags && signs) return parse_flags(f, text, kTcpFlags);
+  if (f.format == FieldFormat::tun_flags && signs) return parse_flags(f, text, kTunFlags);
   if (f.format == FieldFormat::frag) {
     for (const auto& k : kFragments)
       if (k.name == text) return MaskedValue{{0, k.value}, {0, k.mask}};
@@ -211,6 +213,8 @@ std::string format_field_value(const FieldInfo& f, MaskedValue v) {
   const bool all = v.mask == field_ones(f);
   if (f.format == FieldFormat::ct_state)
     if (auto text = format_flags(v, kCtStates)) return *text;
+  if (f.format == FieldFormat::tun_flags)
+    if (auto text = format_flags(v, kTunFlags)) return *text;
   if (f.format == FieldFormat::tcp_flags && !all)
     if (auto text = format_flags(v, kTcpFlags)) return *text;
   std::string out = format_plain(f, v.value);

@@ -19,9 +19,10 @@ std::uint64_t hash_packet_part(const FlowKey& key, std::uint64_t seed) {
     b = fold_multiply(b ^ w[3], w[4] ^ 0xE7037ED1A0B428DBULL);
     a = fold_multiply(a ^ w[5], 0x8EBC6AF09C88C6E3ULL);
   }
-  if ((w[16] | w[17] | w[18] | w[19]) != 0) {  // ARP or neighbour discovery
+  if ((w[16] << 16 | w[17] | w[18] | w[19] | w[20] | w[21]) != 0) {  // ARP, neighbours, ct_label
     a = fold_multiply(a ^ w[16], w[17] ^ 0x589965CC75374CC3ULL);
     b = fold_multiply(b ^ w[18], w[19] ^ 0x1D8E4E27C47D124FULL);
+    a = fold_multiply(a ^ w[20], w[21] ^ 0xEB44ACCAB455D165ULL);
   }
   return fold_multiply(a ^ 0xA0761D6478BD642FULL, b ^ seed);
 }
@@ -56,6 +57,21 @@ constexpr FieldInfo register_info(unsigned n, std::string_view name, std::string
           true};
 }
 
+/// A word is xregN, two are xxregN: register 2N or 4N is the most significant.
+constexpr FieldInfo wide_register(F first, unsigned n, bool two, std::string_view name,
+                                  std::string_view nxm) {
+  return {static_cast<F>(static_cast<unsigned>(first) + n),
+          name,
+          "",
+          nxm,
+          static_cast<std::uint8_t>(two ? 27 + 2 * n : 27 + n),
+          0,
+          static_cast<std::uint8_t>(two ? 128 : 64),
+          T::hex,
+          P::none,
+          true};
+}
+
 constexpr std::array<FieldInfo, kFields> kTable{{
     {F::ct_state, "ct_state", "NXM_NX_CT_STATE", "NXM_NX_CT_STATE", 14, 32, 24, T::ct_state,
      P::none, false},
@@ -70,6 +86,7 @@ constexpr std::array<FieldInfo, kFields> kTable{{
      false},
     {F::ct_tp_src, "ct_tp_src", "", "NXM_NX_CT_TP_SRC", 15, 32, 16, T::decimal, P::none, false},
     {F::ct_tp_dst, "ct_tp_dst", "", "NXM_NX_CT_TP_DST", 15, 48, 16, T::decimal, P::none, false},
+    {F::pkt_mark, "pkt_mark", "", "NXM_NX_PKT_MARK", 35, 0, 32, T::hex, P::none, true},
     register_info(0, "reg0", "NXM_NX_REG0"),
     register_info(1, "reg1", "NXM_NX_REG1"),
     register_info(2, "reg2", "NXM_NX_REG2"),
@@ -86,19 +103,35 @@ constexpr std::array<FieldInfo, kFields> kTable{{
     register_info(13, "reg13", "NXM_NX_REG13"),
     register_info(14, "reg14", "NXM_NX_REG14"),
     register_info(15, "reg15", "NXM_NX_REG15"),
+    wide_register(F::xreg0, 0, false, "xreg0", "OXM_OF_PKT_REG0"),
+    wide_register(F::xreg0, 1, false, "xreg1", "OXM_OF_PKT_REG1"),
+    wide_register(F::xreg0, 2, false, "xreg2", "OXM_OF_PKT_REG2"),
+    wide_register(F::xreg0, 3, false, "xreg3", "OXM_OF_PKT_REG3"),
+    wide_register(F::xreg0, 4, false, "xreg4", "OXM_OF_PKT_REG4"),
+    wide_register(F::xreg0, 5, false, "xreg5", "OXM_OF_PKT_REG5"),
+    wide_register(F::xreg0, 6, false, "xreg6", "OXM_OF_PKT_REG6"),
+    wide_register(F::xreg0, 7, false, "xreg7", "OXM_OF_PKT_REG7"),
+    wide_register(F::xxreg0, 0, true, "xxreg0", "NXM_NX_XXREG0"),
+    wide_register(F::xxreg0, 1, true, "xxreg1", "NXM_NX_XXREG1"),
+    wide_register(F::xxreg0, 2, true, "xxreg2", "NXM_NX_XXREG2"),
+    wide_register(F::xxreg0, 3, true, "xxreg3", "NXM_NX_XXREG3"),
     {F::tun_id, "tun_id", "tunnel_id OXM_OF_TUNNEL_ID", "NXM_NX_TUN_ID", 1, 0, 64, T::hex, P::none,
      true},
     {F::tun_src, "tun_src", "", "NXM_NX_TUN_IPV4_SRC", 3, 0, 32, T::ip4, P::none, true},
     {F::tun_dst, "tun_dst", "", "NXM_NX_TUN_IPV4_DST", 5, 0, 32, T::ip4, P::none, true},
     {F::tun_ipv6_src, "tun_ipv6_src", "", "NXM_NX_TUN_IPV6_SRC", 2, 0, 128, T::ip6, P::none, true},
     {F::tun_ipv6_dst, "tun_ipv6_dst", "", "NXM_NX_TUN_IPV6_DST", 4, 0, 128, T::ip6, P::none, true},
+    {F::tun_tos, "tun_tos", "", "NXM_NX_TUN_TOS", 16, 48, 8, T::hex, P::none, false},
+    {F::tun_ttl, "tun_ttl", "", "NXM_NX_TUN_TTL", 6, 56, 8, T::decimal, P::none, false},
+    {F::tun_flags, "tun_flags", "", "NXM_NX_TUN_FLAGS", 6, 52, 1, T::tun_flags, P::none, true},
     {F::tun_metadata0, "tun_metadata0", "", "NXM_NX_TUN_METADATA0", 6, 0, 32, T::hex, P::none,
      true},
     {F::metadata, "metadata", "", "OXM_OF_METADATA", 26, 0, 64, T::hex, P::none, true},
     {F::in_port, "in_port", "NXM_OF_IN_PORT", "OXM_OF_IN_PORT", 0, 0, 32, T::decimal, P::none,
      false},
     {F::vlan_tci, "vlan_tci", "", "NXM_OF_VLAN_TCI", 7, 48, 16, T::hex, P::none, true},
-    {F::dl_vlan, "dl_vlan", "vlan_vid", "OXM_OF_VLAN_VID", 7, 48, 12, T::decimal, P::vlan, true},
+    {F::vlan_vid, "vlan_vid", "", "OXM_OF_VLAN_VID", 7, 48, 13, T::hex, P::none, true},
+    {F::dl_vlan, "dl_vlan", "", "NXM_OF_VLAN_VID", 7, 48, 12, T::decimal, P::vlan, true},
     {F::dl_vlan_pcp, "dl_vlan_pcp", "vlan_pcp", "OXM_OF_VLAN_PCP", 7, 61, 3, T::decimal, P::vlan,
      true},
     {F::eth_src, "dl_src", "eth_src OXM_OF_ETH_SRC", "NXM_OF_ETH_SRC", 8, 0, 48, T::mac, P::none,
@@ -115,6 +148,8 @@ constexpr std::array<FieldInfo, kFields> kTable{{
      true},
     {F::ipv6_dst, "ipv6_dst", "OXM_OF_IPV6_DST", "NXM_NX_IPV6_DST", 12, 0, 128, T::ip6, P::ip6,
      true},
+    {F::ipv6_label, "ipv6_label", "ipv6_flabel OXM_OF_IPV6_FLABEL", "NXM_NX_IPV6_LABEL", 6, 32, 20,
+     T::hex, P::ip6, true},
     {F::arp_spa, "arp_spa", "OXM_OF_ARP_SPA", "NXM_OF_ARP_SPA", 11, 0, 32, T::ip4, P::arp, true},
     {F::arp_tpa, "arp_tpa", "OXM_OF_ARP_TPA", "NXM_OF_ARP_TPA", 13, 0, 32, T::ip4, P::arp, true},
     {F::arp_op, "arp_op", "OXM_OF_ARP_OP", "NXM_OF_ARP_OP", 9, 0, 8, T::decimal, P::arp, true},
@@ -123,8 +158,8 @@ constexpr std::array<FieldInfo, kFields> kTable{{
     {F::nw_tos, "nw_tos", "", "NXM_OF_IP_TOS", 9, 8, 8, T::decimal, P::ip, true},
     {F::nw_ecn, "nw_ecn", "ip_ecn OXM_OF_IP_ECN", "NXM_NX_IP_ECN", 9, 8, 2, T::decimal, P::ip,
      true},
-    {F::nw_ttl, "nw_ttl", "ip_ttl", "NXM_NX_IP_TTL", 9, 16, 8, T::decimal, P::ip, true},
-    {F::ip_frag, "ip_frag", "nw_frag", "NXM_NX_IP_FRAG", 9, 24, 2, T::frag, P::ip, false},
+    {F::nw_ttl, "nw_ttl", "ip_ttl nw_hlim", "NXM_NX_IP_TTL", 9, 16, 8, T::decimal, P::ip, true},
+    {F::ip_frag, "nw_frag", "ip_frag", "NXM_NX_IP_FRAG", 9, 24, 2, T::frag, P::ip, false},
     {F::tp_src, "tp_src", "tcp_src udp_src sctp_src NXM_OF_TCP_SRC NXM_OF_UDP_SRC OXM_OF_UDP_SRC",
      "OXM_OF_TCP_SRC", 9, 32, 16, T::decimal, P::ports, true},
     {F::tp_dst, "tp_dst", "tcp_dst udp_dst sctp_dst NXM_OF_TCP_DST NXM_OF_UDP_DST OXM_OF_UDP_DST",

@@ -8,20 +8,22 @@
 //   word 0      in_port (low 32), recirculation id (high 32)
 //        1      tun_id
 //        2-5    tun_src, tun_dst (128 bits each: high word first)
-//        6      tun_metadata0 (low 32)
+//        6      tun_metadata0 (low 32), ipv6_label (20), tun_flags (4), tun_ttl (8)
 //        7      eth_dst (low 48), vlan_tci (high 16; bit 12 set: a tag is there)
 //        8      eth_src (low 48), eth_type (high 16; of the payload after the tag)
 //        9      nw_proto, nw_tos, nw_ttl, nw_frag (8 bits each, from the low end), tp_src, tp_dst
 //       10-13   ip_src, ip_dst (128 bits each; IPv4 in the low 32 bits of the low word)
 //       14      tcp_flags (low 16), ct_zone (16), ct_state (24), ct_nw_proto (8)
 //       15      ct_mark (low 32), ct_tp_src, ct_tp_dst
-//       16-17   arp_sha / nd_sll, arp_tha / nd_tll (low 48 bits each)
+//       16-17   arp_sha / nd_sll, arp_tha / nd_tll (low 48 bits each); tun_tos (48-55 of 16)
 //       18-19   nd_target
 //       20-21   ct_label
 //       22-25   ct_nw_src / ct_ipv6_src, ct_nw_dst / ct_ipv6_dst (as ip_src and ip_dst)
 //      ---------------------------------------------------------------- metadata part
 //       26      metadata
-//       27-34   reg0 ... reg15 (two per word, even register in the low half)
+//       27-34   reg0 ... reg15 (two per word, even register in the high half: a word is an
+//               xreg, two words are an xxreg)
+//       35      pkt_mark (low 32)
 //
 // As in Open vSwitch, ARP uses the IP fields (opcode in nw_proto, spa and tpa in ip_src and ip_dst)
 // and ICMP uses the ports (type in tp_src, code in tp_dst).
@@ -59,14 +61,17 @@ struct FieldPlace {
 
 namespace place {
 inline constexpr FieldPlace in_port{0, 0, 32}, recirc_id{0, 32, 32}, tun_id{1, 0, 64},
-    tun_metadata0{6, 0, 32}, eth_dst{7, 0, 48}, vlan_tci{7, 48, 16}, eth_src{8, 0, 48},
+    tun_metadata0{6, 0, 32}, ipv6_label{6, 32, 20}, tun_flags{6, 52, 4}, tun_ttl{6, 56, 8},
+    tun_tos{16, 48, 8}, eth_dst{7, 0, 48}, vlan_tci{7, 48, 16}, eth_src{8, 0, 48},
     eth_type{8, 48, 16}, nw_proto{9, 0, 8}, nw_tos{9, 8, 8}, nw_ttl{9, 16, 8}, nw_frag{9, 24, 8},
     tp_src{9, 32, 16}, tp_dst{9, 48, 16}, nw_src{11, 0, 32}, nw_dst{13, 0, 32},
     tcp_flags{14, 0, 16}, ct_zone{14, 16, 16}, ct_state{14, 32, 24}, ct_nw_proto{14, 56, 8},
     ct_mark{15, 0, 32}, ct_tp_src{15, 32, 16}, ct_tp_dst{15, 48, 16}, hw_src{16, 0, 48},
-    hw_dst{17, 0, 48}, ct_nw_src{23, 0, 32}, ct_nw_dst{25, 0, 32}, metadata{26, 0, 64};
+    hw_dst{17, 0, 48}, ct_nw_src{23, 0, 32}, ct_nw_dst{25, 0, 32}, metadata{26, 0, 64},
+    pkt_mark{35, 0, 32};
 constexpr FieldPlace reg(unsigned n) {
-  return {static_cast<std::uint8_t>(27 + n / 2), static_cast<std::uint8_t>(n % 2 * 32), 32};
+  return {static_cast<std::uint8_t>(27 + n / 2), static_cast<std::uint8_t>(n % 2 == 0 ? 32 : 0),
+          32};
 }
 /// First (high) word of the 128-bit fields.
 inline constexpr unsigned tun_src = 2, tun_dst = 4, ip_src = 10, ip_dst = 12, nd_target = 18,
@@ -74,9 +79,10 @@ inline constexpr unsigned tun_src = 2, tun_dst = 4, ip_src = 10, ip_dst = 12, nd
 }  // namespace place
 
 inline constexpr unsigned kPacketWords = 26;
-/// The words of the packet part that lie in the packet itself, but for 14 and 15.
+/// The words from 7 on that lie in the packet itself, but for 14 and 15, end here. (So does
+/// ipv6_label, of word 6.)
 inline constexpr unsigned kHeaderWords = 20;
-inline constexpr unsigned kKeyWords = 35;
+inline constexpr unsigned kKeyWords = 36;
 inline constexpr unsigned kRegisters = 16;
 
 /// vlan_tci: set when the frame has an 802.1Q tag.
@@ -136,6 +142,7 @@ enum class Field : std::uint8_t {
   ct_nw_proto,
   ct_tp_src,
   ct_tp_dst,
+  pkt_mark,
   reg0,
   reg1,
   reg2,
@@ -152,15 +159,31 @@ enum class Field : std::uint8_t {
   reg13,
   reg14,
   reg15,
+  xreg0,
+  xreg1,
+  xreg2,
+  xreg3,
+  xreg4,
+  xreg5,
+  xreg6,
+  xreg7,
+  xxreg0,
+  xxreg1,
+  xxreg2,
+  xxreg3,
   tun_id,
   tun_src,
   tun_dst,
   tun_ipv6_src,
   tun_ipv6_dst,
+  tun_tos,
+  tun_ttl,
+  tun_flags,
   tun_metadata0,
   metadata,
   in_port,
   vlan_tci,
+  vlan_vid,
   dl_vlan,
   dl_vlan_pcp,
   eth_src,
@@ -170,6 +193,7 @@ enum class Field : std::uint8_t {
   nw_dst,
   ipv6_src,
   ipv6_dst,
+  ipv6_label,
   arp_spa,
   arp_tpa,
   arp_op,
@@ -192,7 +216,17 @@ enum class Field : std::uint8_t {
 inline constexpr unsigned kFields = static_cast<unsigned>(Field::nd_tll) + 1;
 
 /// How values of a field are written.
-enum class FieldFormat : std::uint8_t { decimal, hex, mac, ip4, ip6, ct_state, frag, tcp_flags };
+enum class FieldFormat : std::uint8_t {
+  decimal,
+  hex,
+  mac,
+  ip4,
+  ip6,
+  ct_state,
+  frag,
+  tcp_flags,
+  tun_flags
+};
 
 /// What a packet must be for the field to exist; a match must say so ("ip", "tcp", ...).
 enum class Prerequisite : std::uint8_t { none, ip4, ip6, ip, arp, ports, tcp, icmp, nd, vlan };

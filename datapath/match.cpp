@@ -145,6 +145,12 @@ Result<> MatchReader::add(std::string_view item, int column) {
     return put(info(Field::vlan_tci), {{0, 0}, {0, 0xffff}}, value_column);
   auto value = parse_field_value(*field, item.substr(equals + 1));
   if (!value) return at_column(value.error(), value_column);
+  // OXM's vlan_vid has a bit that says that there is a tag; a bare identifier means dl_vlan.
+  if (field->id == Field::vlan_vid && value->mask == field_ones(*field) && value->value.low != 0 &&
+      value->value.low < kVlanPresent) {
+    field = &info(Field::dl_vlan);
+    value->mask = field_ones(*field);
+  }
   if (field->needs == Prerequisite::vlan) {
     if (auto r = put(info(Field::vlan_tci), {{0, kVlanPresent}, {0, kVlanPresent}}, column); !r)
       return r;
@@ -238,6 +244,8 @@ std::string format_match(const Match& m) {
       case Field::tun_dst:  // an IPv6 mask reaches beyond the low 32 bits
         if (m.mask.w[f.word - 1u] != 0 || m.mask.w[f.word] >> 32 != 0) continue;
         break;
+      case Field::vlan_vid:  // printed as vlan_tci or dl_vlan
+        continue;
       case Field::vlan_tci: {
         const std::uint64_t mask = m.mask.get(f.at());
         const bool tag = (m.value.get(f.at()) & kVlanPresent) != 0;

@@ -135,6 +135,8 @@ void Pipeline::Impl::enter(Packet* packet, std::uint32_t in_port, Time now, cons
     if (d->info.ports)
       pass.key.w[6] =
           static_cast<std::uint64_t>(d->info.ports->ingress) << 16 | d->info.ports->egress;
+    pass.key.set(place::tun_tos, d->info.tos);
+    pass.key.set(place::tun_ttl, d->info.ttl);
   }
   extract(*packet, pass.parsed, pass.key);
   run(pass, result);

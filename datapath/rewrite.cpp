@@ -170,6 +170,13 @@ void rewrite_word(Packet& packet, const ParsedHeaders& parsed, unsigned word, st
   }
   if (parsed.ip_version == 0) return;
   switch (word) {
+    case 6:  // the label is in no checksum
+      if (parsed.ip_version == 6) {
+        std::uint8_t* first = p + parsed.l3;
+        store_be(first, static_cast<std::uint32_t>(merge(load_be<std::uint32_t>(first), value >> 32,
+                                                         mask >> 32 & 0xfffff)));
+      }
+      return;
     case 9:
       if ((mask & 0xffff00) != 0) write_tos_ttl(packet, parsed, value, mask, fix);
       return write_ports(packet, parsed, value, mask, fix);

@@ -10,8 +10,8 @@
 
 namespace weft::datapath {
 
-/// Writes the bits `mask` of word `word` of the flow key (7-13, 16, 17) into the packet: the fields
-/// that live in that word, and the checksums over them. The tag of word 7 is not touched.
+/// Writes the bits `mask` of word `word` of the flow key (6-13, 16, 17) into the packet: the
+/// fields that live in that word, and the checksums over them. The tag of word 7 is not touched.
 /// `fix_checksums` = false is a planted fault.
 void rewrite_word(Packet& packet, const ParsedHeaders& parsed, unsigned word, std::uint64_t value,
                   std::uint64_t mask, bool fix_checksums = true);

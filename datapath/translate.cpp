@@ -9,6 +9,8 @@ namespace {
 
 constexpr int kMaxDepth = 64;
 constexpr int kMaxResubmits = 4096;
+/// What of word 6 is in the packet.
+constexpr std::uint64_t kLabelBits = place::ipv6_label.ones() << place::ipv6_label.shift;
 
 bool prerequisites_hold(const FieldInfo& f, const FlowKey& key) {
   const std::uint64_t type = key.get(place::eth_type);
@@ -96,7 +98,8 @@ class Translator {
       look_at_prerequisites(f);
       if (!prerequisites_hold(f, key_)) return;  // the packet has no such field
     }
-    if (f.id == Field::vlan_tci || f.needs == Prerequisite::vlan) return write_vlan(f, value, mask);
+    if (f.id == Field::vlan_tci || f.id == Field::vlan_vid || f.needs == Prerequisite::vlan)
+      return write_vlan(f, value, mask);
     write_field_masked(key_, f, value, mask);
     FlowKey bits;
     write_field(bits, f, mask);
@@ -129,6 +132,7 @@ class Translator {
   }
   /// Changes of packet fields so far become steps, before something acts on the packet.
   void commit_changes() {
+    emit_change(place::ipv6_label.word, StepKind::set, kLabelBits);
     for (unsigned i = 7; i < kHeaderWords; ++i)
       if (i != 14 && i != 15) emit_change(i, StepKind::set);
   }
@@ -140,15 +144,15 @@ class Translator {
     emit_change(15, StepKind::set_key);
     for (unsigned i = kHeaderWords; i < kPacketWords; ++i) emit_change(i, StepKind::set_key);
   }
-  void emit_change(unsigned word, StepKind kind) {
-    if (dirty_.w[word] == 0) return;
+  void emit_change(unsigned word, StepKind kind, std::uint64_t bits = ~0ULL) {
+    if ((dirty_.w[word] & bits) == 0) return;
     Step step;
     step.kind = kind;
     step.word = static_cast<std::uint8_t>(word);
-    step.mask = dirty_.w[word];
+    step.mask = dirty_.w[word] & bits;
     step.value = key_.w[word] & step.mask;
     out_.steps.push_back(step);
-    dirty_.w[word] = 0;
+    dirty_.w[word] &= ~bits;
   }
 
   // --- tables ---

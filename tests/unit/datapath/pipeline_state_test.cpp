@@ -247,7 +247,7 @@ TEST_CASE("dumps and traces", "[pipeline][text]") {
   CHECK(text ==
         "Flow: recirc_id(0),tcp,in_port=1,vlan_tci=0,dl_src=02:00:0a:00:01:02,"
         "dl_dst=02:00:0a:00:02:03,nw_src=10.0.1.2,nw_dst=10.0.2.3,nw_tos=0,nw_ecn=0,nw_ttl=64,"
-        "ip_frag=no,tp_src=40000,tp_dst=8080,tcp_flags=0x10\n"
+        "nw_frag=no,tp_src=40000,tp_dst=8080,tcp_flags=0x10\n"
         " 0. priority=100,ip,nw_dst=10.0.2.0/24, cookie 0x2a\n"
         " dec_ttl\n"
         " set_field:02:00:00:00:00:09->dl_dst\n"
