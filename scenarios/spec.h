@@ -84,6 +84,8 @@ struct LinkSpec {
   /// Bytes added to each frame on the wire: FCS 4 + preamble 8 + gap 12.
   std::uint32_t framing = 24;
   int weight = 1;  ///< routing metric
+  /// Another link joins the same two nodes: the ports are named after the link, not the neighbour.
+  bool parallel = false;
   Place place;
 };
 

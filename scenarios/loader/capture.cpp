@@ -11,6 +11,7 @@ std::string port_name(const UnderlaySpec& underlay, std::size_t node, std::size_
   const NodeSpec& n = underlay.nodes[node];
   if (is_machine(n)) return n.name + ".uplink";
   const LinkSpec& l = underlay.links[link];
+  if (l.parallel) return n.name + "." + l.name;
   return n.name + "." + underlay.nodes[l.a == node ? l.b : l.a].name;
 }
 
@@ -53,11 +54,13 @@ void find_point(Context& context, CaptureSpec& capture, const Place& place) {
       // The name of the node decides quickly for nearly all of them.
       const std::string& node = scenario.underlay.nodes[end].name;
       if (capture.point.compare(0, node.size(), node) != 0) continue;
+      const std::string name = port_name(scenario.underlay, end, l);
       const std::string& peer = scenario.underlay.nodes[end == link.a ? link.b : link.a].name;
-      if (capture.point != port_name(scenario.underlay, end, l) &&
-          capture.point != node + "." + peer && capture.point != node + "." + link.name) {
+      if (capture.point != name && capture.point != node + "." + link.name &&
+          (link.parallel || capture.point != node + "." + peer)) {
         continue;
       }
+      capture.point = name;
       capture.node = end;
       capture.link = l;
       return;

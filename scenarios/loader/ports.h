@@ -7,8 +7,7 @@
 
 namespace weft::scenarios {
 
-/// "hv-1-1.uplink", "leaf-1.spine-2". Of parallel links between two nodes all have the same port
-/// name; a capture tells them apart as "NODE.LINK".
+/// "hv-1-1.uplink", "leaf-1.spine-2"; where several links join the same two nodes, "leaf-1.LINK".
 std::string port_name(const UnderlaySpec& underlay, std::size_t node, std::size_t link);
 
 /// As scenarios write it: "router", "switch", "hub", "host", "hypervisor".

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "scenarios/loader/graphml.h"
 #include "scenarios/loader/ports.h"
@@ -311,6 +312,13 @@ void resolve_interfaces(Context& context, const std::vector<PendingInterface>& p
   }
 }
 
+void mark_parallel_links(UnderlaySpec& underlay) {
+  std::map<std::pair<std::size_t, std::size_t>, std::vector<LinkSpec*>> between;
+  for (LinkSpec& link : underlay.links) between[std::minmax(link.a, link.b)].push_back(&link);
+  for (const auto& [nodes, links] : between)
+    for (LinkSpec* link : links) link->parallel = links.size() > 1;
+}
+
 void check_links_of_machines(Context& context) {
   const UnderlaySpec& underlay = context.scenario.underlay;
   std::vector<int> degree(underlay.nodes.size(), 0);
@@ -480,6 +488,7 @@ void read_underlay(Context& context, const YamlNode* section, const Place& top) 
   if (links != nullptr) read_links(context, *links, host_link, fabric_link);
   if (overrides != nullptr) read_overrides(context, *overrides);
   resolve_interfaces(context, interfaces);
+  mark_parallel_links(context.scenario.underlay);
   if (context.diag.count() == errors) check_links_of_machines(context);
   context.underlay_whole = context.diag.count() == errors;
 }

@@ -1,21 +1,19 @@
 #include "scenarios/run/points.h"
 
 #include "base/names.h"
+#include "scenarios/loader/ports.h"
 
 namespace weft::scenarios {
 namespace {
 
-/// Calls f(name, spec) for every point.
+/// Calls f(point) for every point.
 template <class F>
 void each_point(const Scenario& s, F&& f) {
   const auto& u = s.underlay;
   for (std::size_t l = 0; l < u.links.size(); ++l)
     for (const std::size_t end : {u.links[l].a, u.links[l].b}) {
-      const auto& node = u.nodes[end];
-      const bool host = node.kind == NodeKind::host || node.kind == NodeKind::hypervisor;
-      const std::size_t other = u.links[l].a == end ? u.links[l].b : u.links[l].a;
       CaptureSpec c;
-      c.point = node.name + "." + (host ? "uplink" : u.nodes[other].name);
+      c.point = port_name(u, end, l);
       c.node = end;
       c.link = l;
       f(std::move(c));

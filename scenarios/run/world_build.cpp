@@ -11,6 +11,7 @@
 #include "models/hypervisor.h"
 #include "models/router.h"
 #include "scenarios/addressing.h"
+#include "scenarios/loader/ports.h"
 #include "scenarios/run/load_estimate.h"
 #include "scenarios/run/world.h"
 
@@ -28,14 +29,6 @@ models::NodeRole role_of(NodeKind kind) {
     default:
       return models::NodeRole::host;
   }
-}
-
-std::string peer_port_name(const UnderlaySpec& u, std::size_t node, std::size_t link) {
-  const auto& l = u.links[link];
-  const auto& self = u.nodes[node];
-  if (self.kind == NodeKind::host || self.kind == NodeKind::hypervisor)
-    return self.name + ".uplink";
-  return self.name + "." + u.nodes[l.a == node ? l.b : l.a].name;
 }
 
 }  // namespace
@@ -145,7 +138,7 @@ Result<> World::build_nodes(const WorldOptions& options) {
     for (const std::size_t l : links_of[i]) {
       const auto& link = u.links[l];
       models::Port p;
-      p.config = {.name = peer_port_name(u, i, l),
+      p.config = {.name = port_name(u, i, l),
                   .link = static_cast<std::uint32_t>(l),
                   .rate = link.rate,
                   .delay = link.delay,
