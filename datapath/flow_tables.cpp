@@ -12,7 +12,8 @@ void FlowTables::changed(std::uint8_t table) { changed_[table] = ++generation_; 
 void FlowTables::change_everything() { everything_ = ++generation_; }
 
 void FlowTables::add(Rule rule, Time now) {
-  Classifier& classifier = tables_[rule.table].classifier;
+  Classifier& classifier =
+      tables_.try_emplace(rule.table, Table{Classifier(options_)}).first->second.classifier;
   const std::uint32_t at = classifier.find(rule.match, rule.priority);
   if (at != Classifier::kNone) {
     if (rules_[at]->rule == rule) return;

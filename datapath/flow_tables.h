@@ -18,6 +18,7 @@ namespace weft::datapath {
 
 class FlowTables {
  public:
+  explicit FlowTables(ClassifierOptions options = {}) : options_(options) {}
   /// Adds, or replaces the rule with the same table, priority and match (its counts stay). An
   /// identical rule changes nothing, not even the generation.
   void add(Rule rule, Time now);
@@ -46,6 +47,7 @@ class FlowTables {
   };
   void changed(std::uint8_t table);
 
+  ClassifierOptions options_;
   std::map<std::uint8_t, Table> tables_;
   std::vector<std::shared_ptr<InstalledRule>> rules_;
   std::vector<std::uint32_t> free_;

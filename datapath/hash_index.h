@@ -53,6 +53,14 @@ class HashIndex {
     });
   }
   std::size_t size() const { return used_; }
+  std::size_t memory_bytes() const { return slots_.capacity() * sizeof(Slot); }
+  /// Puts another value in the place of one that is there.
+  void replace(std::uint32_t hash, std::uint32_t value, std::uint32_t fresh) {
+    const std::size_t mask = slots_.size() - 1;
+    std::size_t i = hash & mask;
+    while (slots_[i].hash != hash || slots_[i].value != value) i = (i + 1) & mask;
+    slots_[i].value = fresh;
+  }
 
  private:
   struct Slot {
@@ -74,6 +82,36 @@ class HashIndex {
 
   std::vector<Slot> slots_;  // a power of two
   std::size_t used_ = 0;
+};
+
+/// Which hashes occur in a multiset of them.
+class HashCounter {
+ public:
+  void add(std::uint32_t hash) {
+    const std::uint32_t n = count(hash);
+    if (n == HashIndex::kNone) {
+      index_.insert(hash, 1);
+    } else {
+      index_.replace(hash, n, n + 1);
+    }
+  }
+  /// It must be there.
+  void remove(std::uint32_t hash) {
+    const std::uint32_t n = count(hash);
+    if (n == 1) {
+      index_.erase(hash, 1);
+    } else {
+      index_.replace(hash, n, n - 1);
+    }
+  }
+  bool contains(std::uint32_t hash) const { return count(hash) != HashIndex::kNone; }
+  std::size_t memory_bytes() const { return index_.memory_bytes(); }
+
+ private:
+  std::uint32_t count(std::uint32_t hash) const {
+    return index_.find(hash, [](std::uint32_t) { return true; });
+  }
+  HashIndex index_;  // the value is the count
 };
 
 }  // namespace weft::datapath

@@ -26,6 +26,7 @@
 #include "base/net_types.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "datapath/classifier.h"
 #include "datapath/packet.h"
 #include "datapath/tunnel/tunnel.h"
 #include "datapath/verdict.h"
@@ -56,6 +57,8 @@ struct VtepConfig {
 };
 
 struct CacheOptions {
+  ClassifierOptions
+      classifier;  ///< how the slow path searches the tables, and so how wide masks are
   bool exact_match = true;
   bool megaflow = true;
   std::uint32_t exact_match_entries = 8192;

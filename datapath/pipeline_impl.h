@@ -60,6 +60,7 @@ struct Pipeline::Impl {
       : vtep(vtep_config),
         options(caches),
         seed(hash_seed),
+        tables(caches.classifier),
         megaflows(caches.megaflow_limit),
         exact(caches.exact_match_entries),
         connections({}, hash_seed) {}

@@ -23,7 +23,7 @@ class ClassifierTwin {
     const Entry* best = nullptr;
     for (const Entry& e : entries) {
       bool fits = true;
-      for (std::size_t w = 0; w < key.w.size(); ++w)
+      for (std::size_t w = 0; w < key.w.size() && fits; ++w)
         for (int bit = 0; bit < 64; ++bit)
           if ((e.match.mask.w[w] >> bit & 1) != 0 &&
               (e.match.value.w[w] >> bit & 1) != (key.w[w] >> bit & 1))

@@ -140,8 +140,8 @@ TEST_CASE("idle entries go, busy ones stay", "[pipeline][cache]") {
   Lab lab;
   lab.rules("priority=2,tcp,tp_dst=80,actions=output:2\npriority=1,tcp,actions=output:3");
   for (std::uint16_t port = 80; port < 90; ++port) lab.send({.dst_port = port}, 1);
-  const auto all = lab.pipeline.stats().megaflows;
-  REQUIRE(all == 10);
+  // Port 80 in all its bits; the others by as many leading bits as tell them from 80.
+  REQUIRE(lab.pipeline.stats().megaflows == 5);
   for (int i = 1; i <= 12; ++i) {
     lab.now = Time{} + seconds(i);
     REQUIRE(lab.send({.dst_port = 80}, 1) == "2");
@@ -167,6 +167,7 @@ TEST_CASE("far more flows than room: it degrades", "[pipeline][cache]") {
   datapath::CacheOptions options;
   options.megaflow_limit = 100;
   options.exact_match_entries = 64;
+  options.classifier.port_tries = false;  // or a few megaflows would do
   Lab lab(options);
   lab.rules(
       "tcp,tp_dst=80/0xfffe,actions=output:2\nudp,tp_src=1,tp_dst=1,actions=output:3\n"
