@@ -50,7 +50,7 @@ constexpr FlowMask stage_bits(Stage stage) {
     case Stage::l3:
       add(place::nw_proto, place::nw_tos, place::nw_ttl, place::nw_frag);
       add128(place::ip_src, place::ip_dst, place::nd_target);
-      add(place::hw_src, place::hw_dst);
+      add(place::hw_src, place::hw_dst, place::ipv6_label);
       break;
     case Stage::l4:
       add(place::tp_src, place::tp_dst, place::tcp_flags);
