@@ -137,6 +137,7 @@ Error not_writable(const Piece& p, const FieldInfo& f) {
 // --- one action ---
 
 struct Context {
+  const PortNames* names = nullptr;
   bool in_exec = false;
 };
 
@@ -232,7 +233,7 @@ Result<Action> parse_ct(Piece inside) {
         a.source = *range;
       }
     } else if (p.text.starts_with("exec(") && p.text.ends_with(")")) {
-      auto nested = parse_list(p.part(5, p.text.size() - 6), {true});
+      auto nested = parse_list(p.part(5, p.text.size() - 6), {nullptr, true});
       if (!nested) return nested.error();
       a.nested = std::move(*nested);
     } else {
@@ -315,6 +316,11 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
       return a;
     }
     if (rest.text == "in_port" || rest.text == "IN_PORT") return simple(ActionKind::in_port);
+    if (std::uint32_t named = 0; find_port(rest.text, c.names, named)) {
+      Action a = simple(ActionKind::output);
+      a.port = named;
+      return a;
+    }
     auto range = range_of(rest);
     if (!range) return range.error();
     if (range->bits > 64) return fail(rest, "a port has 32 bits", "use a register");
@@ -340,9 +346,9 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     const auto comma = mark == '(' ? rest.text.find(',') : std::string_view::npos;
     const Piece port = rest.part(0, comma);
     if (!port.text.empty() && port.text != "in_port" && port.text != "IN_PORT") {
-      auto n = number_up_to(port, 65279, "port");
-      if (!n) return n.error();
-      a.port = static_cast<std::uint32_t>(*n);
+      if (!find_port(port.text, c.names, a.port) || a.port > 65279)
+        return fail(port, fmt::format("'{}' is not a port", port.text),
+                    "write a number from 0 to 65279");
     }
     if (comma != std::string_view::npos) {
       auto n = number_up_to(rest.from(comma + 1), 254, "table");
@@ -415,7 +421,8 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     return a;
   }
   if (word == "icmp_echo_reply") return needs_none(ActionKind::icmp_echo_reply);
-  if (number(word) && mark == 0) {
+  std::uint32_t named = 0;
+  if (mark == 0 && (number(word) || find_port(word, c.names, named))) {
     const Piece all = whole;
     return parse_one(whole, "output", ':', all, c);
   }
@@ -547,8 +554,9 @@ std::string format_one(const Action& a) {
 
 }  // namespace
 
-Result<std::vector<Action>> parse_actions(std::string_view text, int column) {
-  return parse_list({text, column}, {});
+Result<std::vector<Action>> parse_actions(std::string_view text, int column,
+                                          const PortNames* names) {
+  return parse_list({text, column}, {names});
 }
 
 std::string format_actions(const std::vector<Action>& actions) {

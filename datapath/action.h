@@ -21,6 +21,7 @@
 #include "base/net_types.h"
 #include "base/result.h"
 #include "datapath/flow_key.h"
+#include "datapath/match.h"
 #include "datapath/verdict.h"
 
 namespace weft::datapath {
@@ -82,7 +83,8 @@ struct Action {
 };
 
 /// "output:1,resubmit(,5)"; errors carry the column (1-based) within `text`, shifted by `column`.
-Result<std::vector<Action>> parse_actions(std::string_view text, int column = 1);
+Result<std::vector<Action>> parse_actions(std::string_view text, int column = 1,
+                                          const PortNames* names = nullptr);
 /// Canonical text; "drop" for an empty list.
 std::string format_actions(const std::vector<Action>& actions);
 

@@ -96,6 +96,35 @@ Result<MaskedValue> parse_flags(const FieldInfo& f, std::string_view text,
   return out;
 }
 
+/// "new|trk": the flags that are set, and no other is.
+template <std::size_t N>
+std::optional<MaskedValue> parse_names(const FieldInfo& f, std::string_view text,
+                                       const FlagName (&names)[N]) {
+  MaskedValue out{{}, field_ones(f)};
+  while (true) {
+    const std::string_view name = text.substr(0, text.find('|'));
+    std::uint32_t bit = 0;
+    for (const FlagName& n : names)
+      if (n.name == name) bit = n.bit;
+    if (bit == 0) return std::nullopt;
+    out.value.low |= bit;
+    if (name.size() == text.size()) return out;
+    text.remove_prefix(name.size() + 1);
+  }
+}
+
+template <std::size_t N>
+std::optional<std::string> format_names(std::uint64_t value, const FlagName (&names)[N]) {
+  std::string out;
+  for (const FlagName& n : names) {
+    if ((value & n.bit) == 0) continue;
+    out += (out.empty() ? "" : "|") + std::string(n.name);
+    value &= ~static_cast<std::uint64_t>(n.bit);
+  }
+  if (value != 0 || out.empty()) return std::nullopt;
+  return out;
+}
+
 template <std::size_t N>
 std::optional<std::string> format_flags(MaskedValue v, const FlagName (&names)[N]) {
   std::string out;
@@ -154,6 +183,7 @@ std::string format_plain(const FieldInfo& f, Ip6 v) {
     case FieldFormat::decimal:
       return fmt::format("{}", v.low);
     default:
+      if (f.id == Field::vlan_tci) return fmt::format("{:#06x}", v.low);
       if (v.high != 0) return fmt::format("{:#x}{:016x}", v.high, v.low);
       return v.low == 0 ? "0" : fmt::format("{:#x}", v.low);
   }
@@ -172,6 +202,8 @@ Result<MaskedValue> parse_field_value(const FieldInfo& f, std::string_view text)
     return Error{fmt::format("{} has no value", f.name), {}, fmt::format("write {}=VALUE", f.name)};
   const bool signs = text[0] == '+' || text[0] == '-';
   if (f.format == FieldFormat::ct_state && signs) return parse_flags(f, text, kCtStates);
+  if (f.format == FieldFormat::ct_state)
+    if (auto names = parse_names(f, text, kCtStates)) return *names;
   if (f.format == FieldFormat::tcp_flags && signs) return parse_flags(f, text, kTcpFlags);
   if (f.format == FieldFormat::tun_flags && signs) return parse_flags(f, text, kTunFlags);
   if (f.format == FieldFormat::frag) {
@@ -211,6 +243,8 @@ std::string format_field_value(const FieldInfo& f, MaskedValue v) {
       if (k.value == v.value.low && k.mask == v.mask.low) return std::string(k.name);
   }
   const bool all = v.mask == field_ones(f);
+  if (f.format == FieldFormat::ct_state && all)
+    if (auto text = format_names(v.value.low, kCtStates)) return *text;
   if (f.format == FieldFormat::ct_state)
     if (auto text = format_flags(v, kCtStates)) return *text;
   if (f.format == FieldFormat::tun_flags)

@@ -57,6 +57,31 @@ bool FlowTables::remove(const Rule& key) {
   return true;
 }
 
+std::size_t FlowTables::modify(const Rule& rule, const RuleFilter& filter, bool strict) {
+  std::size_t count = 0;
+  for (const auto& r : rules_) {
+    if (r == nullptr) continue;
+    const bool meant = strict ? r->rule.table == rule.table && r->rule.priority == rule.priority &&
+                                    r->rule.match == rule.match
+                              : is_covered(r->rule, rule, filter);
+    if (!meant) continue;
+    ++count;
+    if (r->rule.actions == rule.actions) continue;
+    r->rule.actions = rule.actions;
+    if (rule.cookie != 0) r->rule.cookie = rule.cookie;
+    changed(r->rule.table);
+  }
+  return count;
+}
+
+std::size_t FlowTables::remove_covered(const Rule& key, const RuleFilter& filter) {
+  std::vector<Rule> meant;
+  for (const auto& r : rules_)
+    if (r != nullptr && is_covered(r->rule, key, filter)) meant.push_back(r->rule);
+  for (const Rule& r : meant) remove(r);
+  return meant.size();
+}
+
 std::size_t FlowTables::expire(Time now) {
   if (with_timeout_ == 0) return 0;
   std::vector<Rule> over;

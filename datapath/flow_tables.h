@@ -24,6 +24,11 @@ class FlowTables {
   void add(Rule rule, Time now);
   /// Strict: table, priority and match must be equal. False if there is no such rule.
   bool remove(const Rule& key);
+  /// OpenFlow's modify: gives the rules that `filter` means (strict: this very rule) these actions
+  /// and this cookie; counts stay. Returns how many.
+  std::size_t modify(const Rule& rule, const RuleFilter& filter, bool strict);
+  /// OpenFlow's non-strict delete. Returns how many went.
+  std::size_t remove_covered(const Rule& key, const RuleFilter& filter);
   /// Removes rules whose idle or hard timeout is over; returns how many.
   std::size_t expire(Time now);
 

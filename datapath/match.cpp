@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <charconv>
+
 namespace weft::datapath {
 namespace {
 
@@ -97,6 +99,18 @@ bool is_shorthand(std::string_view name) {
   return false;
 }
 
+bool find_port(std::string_view text, const PortNames* names, std::uint32_t& number) {
+  const auto [end, e] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (!text.empty() && e == std::errc{} && end == text.data() + text.size()) return true;
+  if (names == nullptr) return false;
+  if (text.size() > 2 && text.front() == '"' && text.back() == '"')
+    text = text.substr(1, text.size() - 2);
+  const auto found = names->find(text);
+  if (found == names->end()) return false;
+  number = found->second;
+  return true;
+}
+
 Result<> MatchReader::put(const FieldInfo& field, MaskedValue v, int column) {
   const FlowKey value = spread(field, v.value);
   const FlowKey mask = spread(field, v.mask);
@@ -140,6 +154,9 @@ Result<> MatchReader::add(std::string_view item, int column) {
     return at_column(
         {fmt::format("{} has no value", name), {}, fmt::format("write {}=VALUE", name)}, column);
   const int value_column = column + static_cast<int>(equals) + 1;
+  if (std::uint32_t port = 0; field->id == Field::in_port && names_ != nullptr &&
+                              find_port(item.substr(equals + 1), names_, port))
+    return put(*field, {{0, port}, field_ones(*field)}, column);
   // No tag at all is written as dl_vlan=0xffff.
   if (field->id == Field::dl_vlan && item.substr(equals + 1) == "0xffff")
     return put(info(Field::vlan_tci), {{0, 0}, {0, 0xffff}}, value_column);
@@ -178,8 +195,8 @@ Result<Match> MatchReader::finish() const {
   return match_;
 }
 
-Result<Match> parse_match(std::string_view text) {
-  MatchReader reader;
+Result<Match> parse_match(std::string_view text, const PortNames* names) {
+  MatchReader reader(names);
   std::size_t at = 0;
   while (at < text.size()) {
     if (text[at] == ',' || text[at] == ' ') {
@@ -262,6 +279,52 @@ std::string format_match(const Match& m) {
     print(f);
   }
   return out;
+}
+
+std::string format_flow(const FlowKey& key) {
+  Match m;
+  const auto show = [&m](Field f) { write_field(m.mask, info(f), field_ones(info(f))); };
+  for (unsigned i = 0; i < kFields; ++i) {
+    const auto f = static_cast<Field>(i);
+    if (f >= Field::xreg0 && f <= Field::xxreg3) continue;  // shown as registers
+    const bool tunnel6 = f == Field::tun_ipv6_src || f == Field::tun_ipv6_dst ||
+                         f == Field::ct_ipv6_src || f == Field::ct_ipv6_dst;
+    const Ip6 v = read_field(key, info(f));
+    if (tunnel6 && v.high == 0 && v.low >> 32 == 0) continue;  // shown as IPv4
+    if (v != Ip6{} && info(f).needs == Prerequisite::none) show(f);
+  }
+  for (const Field f :
+       {Field::in_port, Field::vlan_tci, Field::eth_src, Field::eth_dst, Field::eth_type})
+    show(f);
+  const std::uint64_t proto = key.get(place::nw_proto);
+  const bool ip = key.is_ip4() || key.is_ip6();
+  if (key.is_arp())
+    for (const Field f :
+         {Field::arp_spa, Field::arp_tpa, Field::arp_op, Field::arp_sha, Field::arp_tha})
+      show(f);
+  if (key.is_ip4())
+    for (const Field f : {Field::nw_src, Field::nw_dst}) show(f);
+  if (key.is_ip6())
+    for (const Field f : {Field::ipv6_src, Field::ipv6_dst, Field::ipv6_label}) show(f);
+  if (ip)
+    for (const Field f :
+         {Field::nw_proto, Field::nw_tos, Field::nw_ecn, Field::nw_ttl, Field::ip_frag})
+      show(f);
+  if (ip && (proto == 6 || proto == 17 || proto == 132))
+    for (const Field f : {Field::tp_src, Field::tp_dst}) show(f);
+  if (ip && proto == 6) show(Field::tcp_flags);
+  const bool icmp6 = key.is_ip6() && proto == 58;
+  if (icmp6 || (key.is_ip4() && proto == 1))
+    for (const Field f : {Field::icmp_type, Field::icmp_code}) show(f);
+  const std::uint64_t type = key.get(place::tp_src);
+  if (icmp6 && (type == 135 || type == 136))
+    for (const Field f : {Field::nd_target, type == 135 ? Field::nd_sll : Field::nd_tll}) show(f);
+  for (unsigned i = 0; i < kKeyWords; ++i) m.value.w[i] = key.w[i] & m.mask.w[i];
+  const std::uint64_t recirculation = key.get(place::recirc_id);
+  m.mask.set(place::recirc_id, 0);
+  m.value.set(place::recirc_id, 0);
+  const std::string rest = format_match(m);
+  return recirculation == 0 ? rest : fmt::format("recirc_id={:#x},{}", recirculation, rest);
 }
 
 }  // namespace weft::datapath

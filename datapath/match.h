@@ -6,6 +6,7 @@
 // because a rule that silently matches nothing is the hardest to find.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -26,14 +27,23 @@ struct Match {
   bool operator==(const Match&) const = default;
 };
 
+/// What texts may write instead of port numbers.
+using PortNames = std::map<std::string, std::uint32_t, std::less<>>;
+/// The number of a port as texts write it: "3", "vm-1", "\"vm 1\""; false if there is none.
+bool find_port(std::string_view text, const PortNames* names, std::uint32_t& number);
+
 /// Errors carry the column (1-based) within `text`.
-Result<Match> parse_match(std::string_view text);
+Result<Match> parse_match(std::string_view text, const PortNames* names = nullptr);
 /// Canonical text: shorthands first, then fields in the order of the table; "" matches all.
 std::string format_match(const Match& match);
+
+/// A flow as traces show it: every field that such a packet has, and of the rest what is not zero.
+std::string format_flow(const FlowKey& key);
 
 /// Reads a match item by item, as part of a rule.
 class MatchReader {
  public:
+  explicit MatchReader(const PortNames* names = nullptr) : names_(names) {}
   /// One item ("tcp", "nw_dst=10.0.0.1"); `column` is where it starts.
   Result<> add(std::string_view item, int column);
   /// Checks what the fields need.
@@ -42,6 +52,7 @@ class MatchReader {
  private:
   Result<> put(const FieldInfo& field, MaskedValue value, int column);
 
+  const PortNames* names_;
   Match match_{};
   std::array<int, kFields> column_{};  // 0: the field was not written
 };

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "datapath/pipeline_impl.h"
+#include "datapath/statement.h"
 #include "datapath/wire/wire.h"
 
 namespace weft::datapath {
@@ -20,11 +21,15 @@ void Pipeline::Impl::index_ports() {
   std::sort(ports.begin(), ports.end(),
             [](const PortConfig& a, const PortConfig& b) { return a.number < b.number; });
   uplink = local = 0;
+  particular_tunnels = false;
   std::fill(std::begin(tunnel_ports), std::end(tunnel_ports), 0u);
   for (const PortConfig& p : ports) {
     if (p.kind == PortKind::uplink) uplink = p.number.value;
     if (p.kind == PortKind::local) local = p.number.value;
-    if (p.kind == PortKind::tunnel) tunnel_ports[static_cast<int>(p.tunnel)] = p.number.value;
+    if (p.kind == PortKind::tunnel) {
+      tunnel_ports[static_cast<int>(p.tunnel)] = p.number.value;
+      particular_tunnels = particular_tunnels || !p.remote.is_zero() || p.key;
+    }
   }
   tables.change_everything();
 }
@@ -40,6 +45,25 @@ void Pipeline::add_port(PortConfig config) {
 void Pipeline::remove_port(PortNo port) {
   std::erase_if(impl_->ports, [&](const PortConfig& p) { return p.number == port; });
   impl_->index_ports();
+}
+
+void Pipeline::set_port_up(PortNo port, bool up) {
+  for (PortConfig& p : impl_->ports) {
+    if (p.number != port || p.up == up) continue;
+    p.up = up;
+    impl_->tables.change_everything();
+  }
+}
+
+const std::vector<PortConfig>& Pipeline::ports() const { return impl_->ports; }
+
+PortNames Pipeline::port_names() const {
+  PortNames names;
+  for (const PortConfig& p : impl_->ports) {
+    if (!p.name.empty()) names.emplace(p.name, p.number.value);
+    if (p.kind == PortKind::local) names.emplace("LOCAL", p.number.value);
+  }
+  return names;
 }
 
 // --- rules ---
@@ -58,6 +82,38 @@ Result<> Pipeline::delete_flow(std::string_view text) {
     return Error{"no such rule: " + std::string(text),
                  {},
                  "table, priority and match must be those of dump-flows"};
+  return {};
+}
+
+Result<> Pipeline::apply(const Statement& st) {
+  Impl& s = *impl_;
+  switch (st.subject) {
+    case Statement::Subject::port:
+      add_port(st.port);
+      return {};
+    case Statement::Subject::vtep:
+      s.vtep = st.vtep;
+      s.tables.change_everything();
+      return {};
+    case Statement::Subject::flow:
+      break;
+  }
+  s.megaflows.count_for_rules();  // what has passed so far counts for the rules as they were
+  switch (st.verb) {
+    case Statement::Verb::add:
+      s.tables.add(st.rule, s.clock);
+      break;
+    case Statement::Verb::modify:
+    case Statement::Verb::modify_strict:
+      s.tables.modify(st.rule, st.filter, st.verb == Statement::Verb::modify_strict);
+      break;
+    case Statement::Verb::remove:
+      s.tables.remove_covered(st.rule, st.filter);
+      break;
+    case Statement::Verb::remove_strict:
+      s.tables.remove(st.rule);
+      break;
+  }
   return {};
 }
 
@@ -127,19 +183,42 @@ void Pipeline::Impl::enter(Packet* packet, std::uint32_t in_port, Time now, cons
   pass.now = now;
   pass.parsed = parse_materialising(*packet);
   if (!pass.parsed.ok()) return drop(packet, DropReason::malformed, 0, result);
-  pass.key.w[0] = in_port;
   if (d != nullptr) {
-    pass.key.w[1] = d->info.vni;
-    pass.key.set128(place::tun_src, d->info.src.bits);
-    pass.key.set128(place::tun_dst, d->info.dst.bits);
-    if (d->info.ports)
-      pass.key.w[6] =
-          static_cast<std::uint64_t>(d->info.ports->ingress) << 16 | d->info.ports->egress;
-    pass.key.set(place::tun_tos, d->info.tos);
-    pass.key.set(place::tun_ttl, d->info.ttl);
+    pass.key = key_behind_tunnel(d->info);
+    pass.in_port = static_cast<std::uint32_t>(pass.key.get(place::in_port));
+    if (pass.in_port == 0) return drop(packet, DropReason::tunnel_unknown, 0, result);
+  } else {
+    pass.key.w[0] = in_port;
   }
   extract(*packet, pass.parsed, pass.key);
   run(pass, result);
+}
+
+FlowKey Pipeline::Impl::key_behind_tunnel(const TunnelInfo& tunnel) const {
+  FlowKey key;
+  key.w[0] = tunnel_ports[static_cast<int>(tunnel.kind)];
+  if (particular_tunnels) [[unlikely]] {
+    int best = -1;
+    key.w[0] = 0;
+    for (const PortConfig& p : ports) {
+      if (p.kind != PortKind::tunnel || p.tunnel != tunnel.kind) continue;
+      if (!p.remote.is_zero() && p.remote != tunnel.src) continue;
+      if (p.key && *p.key != tunnel.vni) continue;
+      const int says = (p.remote.is_zero() ? 0 : 2) + (p.key ? 1 : 0);
+      if (says > best) {
+        best = says;
+        key.w[0] = p.number.value;
+      }
+    }
+  }
+  key.w[1] = tunnel.vni;
+  key.set128(place::tun_src, tunnel.src.bits);
+  key.set128(place::tun_dst, tunnel.dst.bits);
+  if (tunnel.ports)
+    key.w[6] = static_cast<std::uint64_t>(tunnel.ports->ingress) << 16 | tunnel.ports->egress;
+  key.set(place::tun_tos, tunnel.tos);
+  key.set(place::tun_ttl, tunnel.ttl);
+  return key;
 }
 
 void Pipeline::Impl::run(Pass& pass, Outputs& result) {

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,11 +28,14 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "datapath/classifier.h"
+#include "datapath/match.h"
 #include "datapath/packet.h"
 #include "datapath/tunnel/tunnel.h"
 #include "datapath/verdict.h"
 
 namespace weft::datapath {
+
+struct Statement;
 
 /// OpenFlow port number within one switch, 1..65279.
 using PortNo = StrongId<struct PortNoTag>;
@@ -44,6 +48,11 @@ struct PortConfig {
   PortKind kind = PortKind::vm;
   TunnelKind tunnel = TunnelKind::none;
   std::uint32_t tenant = 0;  ///< stamped on packets that enter here (invariant checking); 0: none
+  /// Tunnel: the far end and the identifier of what is sent, instead of tun_dst and tun_id of the
+  /// flow. What arrives enters at the port whose `remote` and `key` say the most about it.
+  IpAddress remote{};  ///< zero: from the flow
+  std::optional<std::uint64_t> key{};
+  bool up = true;  ///< false: nothing is sent there, and groups that watch it know
 };
 
 /// This hypervisor's tunnel endpoint.
@@ -106,10 +115,35 @@ struct PipelineStats {
 
 /// One line of a trace: a table visited, a rule hit, an action done.
 struct TraceLine {
+  enum class Kind : std::uint8_t {
+    note,           ///< what became of the packet, or of the action before
+    flow,           ///< a pass through the tables begins with this flow
+    table,          ///< the rule that was hit, or that there is none
+    action,         ///< of that rule
+    final_flow,     ///< the flow behind the tables
+    megaflow,       ///< the bits of it that decided
+    steps,          ///< what is to be done to the packet
+    recirculation,  ///< a pass is over, and a further one begins
+  };
   int depth = 0;
   std::string text;
   std::uint64_t cookie = 0;
+  Kind kind = Kind::note;
 };
+
+struct TraceOptions {
+  /// ct_state that the 1st, 2nd... ct(table=N) finds, as in a match ("trk,new" or "+trk+new");
+  /// beyond them: what connection tracking says of a packet, trk|new of a mere flow.
+  std::vector<std::string> ct_next;
+};
+
+/// Whether TraceOptions::ct_next may hold this text.
+Result<> check_ct_next(std::string_view text);
+
+/// "Megaflow: ...": the line by itself.
+std::string format_trace_line(const TraceLine& line);
+/// Lines as `ovs-appctl ofproto/trace` prints them.
+std::string format_trace(const std::vector<TraceLine>& lines, std::string_view bridge = "weft");
 
 /// Portable form of one tracked connection, for moving a port's state with its VM.
 struct ConnectionState {
@@ -132,12 +166,18 @@ class Pipeline {
   void set_world(World world);
   void add_port(PortConfig config);
   void remove_port(PortNo port);
+  /// Liveness: nothing is sent to a port that is down, and groups watch it.
+  void set_port_up(PortNo port, bool up);
+  const std::vector<PortConfig>& ports() const;  ///< sorted by number
+  PortNames port_names() const;
 
   /// ovs-ofctl syntax: "table=0,priority=100,ip,nw_dst=10.0.0.0/8,actions=output:2". Adds or
   /// modifies; errors name the column.
   Result<> add_flow(std::string_view text);
   /// As `ovs-ofctl del-flows --strict`: table, priority and match must be equal.
   Result<> delete_flow(std::string_view text);
+  /// One line of a switch file (statement.h). Modifying or deleting nothing is no error.
+  Result<> apply(const Statement& statement);
   /// Rules as `ovs-ofctl dump-flows` prints them, sorted by table, priority (high first), match.
   std::vector<std::string> dump_flows() const;
   std::vector<std::string> dump_megaflows() const;
@@ -149,7 +189,11 @@ class Pipeline {
 
   /// Runs one packet (a copy; nothing is changed, no statistics) and says table by table what
   /// would happen.
-  std::vector<TraceLine> trace(const Packet& packet, PortNo in_port, Time now) const;
+  std::vector<TraceLine> trace(const Packet& packet, PortNo in_port, Time now,
+                               const TraceOptions& options = {}) const;
+  /// The same for a flow that is given as its fields, of which there is no packet.
+  std::vector<TraceLine> trace(const FlowKey& flow, Time now,
+                               const TraceOptions& options = {}) const;
 
   /// Times out idle megaflows and connections; call now and then (every 100 ms or so).
   void expire(Time now);

@@ -1,5 +1,5 @@
 // The inside of Pipeline, shared by the files that implement it: pipeline.cpp (ports, rules,
-// bursts), execute.cpp (steps of a decision), pipeline_text.cpp (dumps and traces).
+// bursts), execute.cpp (steps of a decision), pipeline_text.cpp (dumps), trace.cpp.
 #pragma once
 
 #include <string>
@@ -43,6 +43,7 @@ struct Pipeline::Impl {
   std::uint32_t uplink = 0;       // port numbers, 0: none
   std::uint32_t local = 0;
   std::uint32_t tunnel_ports[3] = {};  // by TunnelKind
+  bool particular_tunnels = false;     // some tunnel port has a remote or a key of its own
 
   FlowTables tables;
   RecirculationTable recirculation;
@@ -77,6 +78,14 @@ struct Pipeline::Impl {
   Megaflow* slow_path(const Pass& pass);
   bool revalidate(Megaflow& entry, const FlowKey& key);
   void compare_with_slow_path(const Pass& pass, const Megaflow& entry);
+
+  /// The flow key of what comes out of a tunnel, without its frame; in_port is 0 if no tunnel port
+  /// is for it.
+  FlowKey key_behind_tunnel(const TunnelInfo& info) const;
+
+  // trace.cpp
+  void trace_passes(FlowKey key, const CtPacket* ct, Time now, const TraceOptions& trace_options,
+                    std::vector<TraceLine>& lines) const;
 
   // execute.cpp
   /// True if the packet is to be looked up again.

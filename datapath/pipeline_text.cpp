@@ -1,4 +1,4 @@
-// What a Pipeline says about itself: dumps and traces.
+// What a Pipeline says about itself: dumps.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -92,7 +92,9 @@ std::string format_key(const FlowKey& key, const FlowMask& mask) {
   m.mask = mask;
   std::string out;
   if (mask.get(place::recirc_id) != 0)
-    out = fmt::format("recirc_id({})", key.get(place::recirc_id));
+    out = key.get(place::recirc_id) == 0
+              ? "recirc_id=0"
+              : fmt::format("recirc_id={:#x}", key.get(place::recirc_id));
   m.mask.set(place::recirc_id, 0);
   // The endpoints of a tunnel over IPv4 are shown as IPv4, though all 128 bits were looked at.
   for (const unsigned at : {place::tun_src, place::tun_dst})
@@ -135,98 +137,6 @@ std::vector<std::string> Pipeline::dump_megaflows() const {
 
 std::vector<std::string> Pipeline::dump_connections() const {
   return impl_->connections.dump(impl_->clock);
-}
-
-std::vector<TraceLine> Pipeline::trace(const Packet& packet, PortNo in_port, Time now) const {
-  const Impl& s = *impl_;
-  std::vector<TraceLine> lines;
-  const PortConfig* port = s.port(in_port.value);
-  if (port == nullptr || s.world.pool == nullptr) {
-    lines.push_back({0, fmt::format("port {} does not exist", in_port.value), 0});
-    return lines;
-  }
-  if (port->kind == PortKind::local) {
-    lines.push_back({0, "from the host's own stack: out to the uplink", 0});
-    return lines;
-  }
-  PacketPool& pool = *s.world.pool;
-  struct Copy {
-    PacketPool& pool;
-    Packet* packet;
-    ~Copy() { pool.give(packet); }
-  } copy{pool, pool.clone(packet, packet.id)};
-
-  FlowKey key;
-  key.w[0] = in_port.value;
-  ParsedHeaders parsed = parse_materialising(*copy.packet);
-  if (port->kind == PortKind::uplink) {
-    const TunnelKind kind = parsed.ok() ? tunnel_kind_of(*copy.packet, parsed) : TunnelKind::none;
-    const std::uint32_t tunnel = s.tunnel_ports[static_cast<int>(kind)];
-    const Decap d = tunnel != 0 ? decap(*copy.packet, parsed) : Decap{};
-    if (d.status == Decap::Status::drop) {
-      lines.push_back({0, fmt::format("drop: {} ({})", name_of(d.reason), d.detail), 0});
-      return lines;
-    }
-    if (!d.ok() || d.info.dst != s.vtep.address) {
-      lines.push_back({0, "no tunnel of this endpoint: out to the host's own stack", 0});
-      return lines;
-    }
-    lines.push_back(
-        {0,
-         fmt::format("decapsulate {}: tun_id={:#x}, from {}",
-                     kind == TunnelKind::vxlan ? "VXLAN" : "GENEVE", d.info.vni, d.info.src.text()),
-         0});
-    key.w[0] = tunnel;
-    key.w[1] = d.info.vni;
-    key.set128(place::tun_src, d.info.src.bits);
-    key.set128(place::tun_dst, d.info.dst.bits);
-    if (d.info.ports)
-      key.w[6] = static_cast<std::uint64_t>(d.info.ports->ingress) << 16 | d.info.ports->egress;
-    parsed = parse_materialising(*copy.packet);
-  }
-  if (!parsed.ok()) {
-    lines.push_back(
-        {0, fmt::format("drop: {} ({})", name_of(DropReason::malformed), to_string(parsed.error)),
-         0});
-    return lines;
-  }
-  extract(*copy.packet, parsed, key);
-
-  RecirculationTable recirculation;  // its own: a trace leaves nothing behind
-  const CtPacket ct = ct_packet(*copy.packet, parsed);
-  for (int pass = 0; pass < 16; ++pass) {
-    FlowMask shown;
-    for (unsigned i = 0; i < kPacketWords; ++i) shown.w[i] = key.w[i] != 0 ? ~0ULL : 0;
-    shown.w[14] = 0;
-    for (const FieldPlace p :
-         {place::tcp_flags, place::ct_zone, place::ct_state, place::ct_nw_proto})
-      if (key.get(p) != 0) look_at(shown, p);
-    lines.push_back({0, "Flow: " + format_key(key, shown), 0});
-    const Decision d = translate(s.view(), recirculation, key, &lines);
-    lines.push_back({0, "Megaflow: " + format_key(key, d.mask), 0});
-    lines.push_back({0, "Datapath actions: " + format_steps(d), 0});
-    bool again = false;
-    CtResult state;
-    for (const Step& step : d.steps) {
-      if (step.kind == StepKind::set || step.kind == StepKind::set_key)
-        key.w[step.word] = (key.w[step.word] & ~step.mask) | step.value;
-      if (step.kind == StepKind::set_vlan || step.kind == StepKind::push_vlan)
-        key.set(place::vlan_tci, step.value | kVlanPresent);
-      if (step.kind == StepKind::pop_vlan) key.set(place::vlan_tci, 0);
-      if (step.kind == StepKind::track || step.kind == StepKind::commit) {
-        state = s.connections.peek(ct, step.zone, now);
-        key.set(place::ct_state, state.state);
-        key.set(place::ct_zone, step.zone);
-        key.set(place::ct_mark, state.mark);
-      }
-      if (step.kind == StepKind::recirculate) {
-        key.set(place::recirc_id, step.number);
-        again = true;
-      }
-    }
-    if (!again) break;
-  }
-  return lines;
 }
 
 }  // namespace weft::datapath

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace weft::datapath {
@@ -45,9 +46,44 @@ Result<bool> read_setting(Rule& rule, std::string_view name, std::string_view va
   return false;
 }
 
-Result<Rule> parse(std::string_view text, bool need_actions) {
+/// What a filter takes beside the settings of a rule: true if `name` is one of them.
+Result<bool> read_filter(RuleFilter& filter, const PortNames* names, std::string_view name,
+                         std::string_view value, int column) {
+  if (name == "cookie") {
+    const auto slash = value.find('/');
+    auto cookie = read_number(name, value.substr(0, slash), ~0ULL, column);
+    if (!cookie) return cookie.error();
+    filter.cookie_mask = ~0ULL;
+    if (slash != std::string_view::npos) {
+      auto mask =
+          read_number(name, value.substr(slash + 1), ~0ULL, column + static_cast<int>(slash) + 1);
+      if (!mask) return mask.error();
+      filter.cookie_mask = *mask;
+    }
+    filter.cookie = *cookie & filter.cookie_mask;
+    return true;
+  }
+  if (name == "out_port") {
+    if (!find_port(value, names, filter.out_port) || filter.out_port == 0)
+      return Error{fmt::format("'{}' is not a port", value),
+                   {"", 0, column},
+                   "write a number from 1 to 65279"};
+    return true;
+  }
+  if (name == "out_group") {
+    auto group = read_number(name, value, 0xffffffff, column);
+    if (!group) return group.error();
+    filter.out_group = *group;
+    return true;
+  }
+  if (name == "table") filter.any_table = false;  // and it is read as a rule's
+  return false;
+}
+
+Result<Rule> parse(std::string_view text, bool need_actions, const PortNames* names,
+                   RuleFilter* filter = nullptr) {
   Rule rule;
-  MatchReader match;
+  MatchReader match(names);
   std::size_t at = 0;
   bool seen_actions = false;
   while (at < text.size()) {
@@ -62,7 +98,7 @@ Result<Rule> parse(std::string_view text, bool need_actions) {
     if (word != 0) {
       seen_actions = true;
       if (!need_actions) break;
-      auto actions = parse_actions(rest.substr(word), column + static_cast<int>(word));
+      auto actions = parse_actions(rest.substr(word), column + static_cast<int>(word), names);
       if (!actions) return actions.error();
       if (rest.size() == word)
         return Error{"no actions after 'actions='", {"", 0, column}, "write actions=drop to drop"};
@@ -75,6 +111,15 @@ Result<Rule> parse(std::string_view text, bool need_actions) {
     bool setting = false;
     if (equals != std::string_view::npos) {
       const int value_column = column + static_cast<int>(equals) + 1;
+      if (filter != nullptr) {
+        auto f = read_filter(*filter, names, item.substr(0, equals), item.substr(equals + 1),
+                             value_column);
+        if (!f) return f.error();
+        if (*f) {
+          at += end;
+          continue;
+        }
+      }
       auto r = read_setting(rule, item.substr(0, equals), item.substr(equals + 1), value_column);
       if (!r) return r.error();
       setting = *r;
@@ -95,8 +140,12 @@ Result<Rule> parse(std::string_view text, bool need_actions) {
 
 }  // namespace
 
-Result<Rule> parse_rule(std::string_view text) { return parse(text, true); }
-Result<Rule> parse_rule_key(std::string_view text) { return parse(text, false); }
+Result<Rule> parse_rule(std::string_view text, const PortNames* names) {
+  return parse(text, true, names);
+}
+Result<Rule> parse_rule_key(std::string_view text, const PortNames* names, RuleFilter* filter) {
+  return parse(text, false, names, filter);
+}
 
 std::string format_priority_and_match(const Rule& rule) {
   std::string out = fmt::format("priority={}", rule.priority);
@@ -111,6 +160,41 @@ std::string format_rule(const Rule& rule) {
   if (rule.idle_timeout != 0) out += fmt::format(",idle_timeout={}", rule.idle_timeout);
   if (rule.hard_timeout != 0) out += fmt::format(",hard_timeout={}", rule.hard_timeout);
   return out + "," + format_priority_and_match(rule) + ",actions=" + format_actions(rule.actions);
+}
+
+std::string format_rule_key(const Rule& rule, const RuleFilter& filter, bool strict) {
+  std::string out;
+  const auto item = [&out](const std::string& t) { out += (out.empty() ? "" : ",") + t; };
+  if (!filter.any_table) item(fmt::format("table={}", rule.table));
+  if (filter.cookie_mask == ~0ULL)
+    item(fmt::format("cookie={:#x}", filter.cookie));
+  else if (filter.cookie_mask != 0)
+    item(fmt::format("cookie={:#x}/{:#x}", filter.cookie, filter.cookie_mask));
+  if (filter.out_port != 0) item(fmt::format("out_port={}", filter.out_port));
+  if (filter.out_group != ~0ULL) item(fmt::format("out_group={}", filter.out_group));
+  if (strict) item(fmt::format("priority={}", rule.priority));
+  const std::string match = format_match(rule.match);
+  if (!match.empty()) item(match);
+  return out;
+}
+
+bool is_covered(const Rule& rule, const Rule& key, const RuleFilter& filter) {
+  if (!filter.any_table && rule.table != key.table) return false;
+  if ((rule.cookie & filter.cookie_mask) != filter.cookie) return false;
+  for (unsigned i = 0; i < kKeyWords; ++i) {
+    const std::uint64_t bits = key.match.mask.w[i];
+    if ((rule.match.mask.w[i] & bits) != bits ||
+        (rule.match.value.w[i] & bits) != key.match.value.w[i])
+      return false;
+  }
+  const auto has = [&rule](auto predicate) {
+    return std::any_of(rule.actions.begin(), rule.actions.end(), predicate);
+  };
+  if (filter.out_port != 0 && !has([&](const Action& a) {
+        return a.kind == ActionKind::output && a.port == filter.out_port;
+      }))
+    return false;
+  return filter.out_group == ~0ULL;
 }
 
 }  // namespace weft::datapath

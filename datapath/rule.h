@@ -28,11 +28,28 @@ struct Rule {
   bool operator==(const Rule&) const = default;
 };
 
+/// Which rules modify and delete mean, beside the match.
+struct RuleFilter {
+  bool any_table = true;            ///< no table was written
+  std::uint64_t cookie = 0;         ///< delete cookie=V/M
+  std::uint64_t cookie_mask = 0;    ///< the bits of the cookie that must be so
+  std::uint32_t out_port = 0;       ///< only rules that output there; 0: all
+  std::uint64_t out_group = ~0ULL;  ///< only rules that use this group; ~0: all
+  bool operator==(const RuleFilter&) const = default;
+};
+
 /// Errors carry the column (1-based).
-Result<Rule> parse_rule(std::string_view text);
+Result<Rule> parse_rule(std::string_view text, const PortNames* names = nullptr);
 /// As parse_rule; actions may be missing and are ignored (ovs-ofctl --strict del-flows).
-Result<Rule> parse_rule_key(std::string_view text);
+/// `filter`, if given, receives what such commands take beside a match.
+Result<Rule> parse_rule_key(std::string_view text, const PortNames* names = nullptr,
+                            RuleFilter* filter = nullptr);
 std::string format_rule(const Rule& rule);
+/// What parse_rule_key reads; the priority only if it counts (`strict`).
+std::string format_rule_key(const Rule& rule, const RuleFilter& filter, bool strict);
+/// As OpenFlow's non-strict delete: true if every packet of `rule` is one of `key`, and the filter
+/// fits.
+bool is_covered(const Rule& rule, const Rule& key, const RuleFilter& filter);
 /// "priority=100,ip,nw_dst=10.0.0.0/8"
 std::string format_priority_and_match(const Rule& rule);
 

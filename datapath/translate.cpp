@@ -61,7 +61,10 @@ class Translator {
       table = state.table;
       std::copy(state.metadata.begin(), state.metadata.end(), key_.w.begin() + kPacketWords);
     }
+    const FlowKey before = key_;
     visit(table, 0);
+    if (trace_ != nullptr)
+      say(0, key_ == before ? "unchanged" : format_flow(key_), TraceLine::Kind::final_flow);
     finish();
     return std::move(out_);
   }
@@ -157,8 +160,8 @@ class Translator {
 
   // --- tables ---
   void visit(std::uint8_t table, int depth) {
-    if (depth > kMaxDepth || ++resubmits_ > kMaxResubmits) {
-      say(depth, fmt::format("table {}: too many resubmits, drop", table), 0);
+    if (nesting_ >= kMaxDepth || ++resubmits_ > kMaxResubmits) {
+      say(depth, fmt::format("table {}: too many resubmits", table));
       return end_with(DropReason::resubmit_limit, cookie_);
     }
     FlowMask looked;
@@ -166,7 +169,10 @@ class Translator {
     const auto* rule = view_.tables->lookup(table, key_, looked);
     for (unsigned i = 0; i < kPacketWords; ++i) look_bits(i, looked.w[i]);
     if (rule == nullptr) {
-      if (trace_ != nullptr) say(depth, fmt::format("{:2}. no match, drop", table), 0);
+      if (trace_ != nullptr) {
+        say(depth, fmt::format("{:2}. No match.", table), TraceLine::Kind::table);
+        say(depth, "drop", TraceLine::Kind::action);
+      }
       suppose(DropReason::no_rule, 0);
       return;
     }
@@ -174,22 +180,30 @@ class Translator {
     out_.rules.push_back(*rule);
     const std::uint64_t outer_cookie = cookie_;
     cookie_ = installed.rule.cookie;
-    if (trace_ != nullptr)
+    if (trace_ != nullptr) {
+      const std::string match = format_match(installed.rule.match);
+      const std::string cookie = cookie_ == 0 ? "" : fmt::format(", cookie {:#x}", cookie_);
       say(depth,
-          fmt::format("{:2}. {}, cookie {:#x}", table, format_priority_and_match(installed.rule),
-                      cookie_),
-          cookie_);
+          fmt::format("{:2}. {}{}priority {}{}", table, match, match.empty() ? "" : ", ",
+                      installed.rule.priority, cookie),
+          TraceLine::Kind::table);
+    }
     suppose(DropReason::rule_drop, cookie_);
+    ++nesting_;
     act(installed.rule.actions, depth);
+    --nesting_;
     cookie_ = outer_cookie;
   }
 
   void act(const std::vector<Action>& actions, int depth) {
-    if (trace_ != nullptr && actions.empty()) say(depth + 1, "drop", cookie_);
+    if (trace_ != nullptr && actions.empty()) say(depth, "drop", TraceLine::Kind::action);
     for (const Action& a : actions) {
       if (ended_) return;
-      if (trace_ != nullptr) say(depth + 1, format_actions({a}), cookie_);
-      one(a, depth);
+      if (trace_ != nullptr) say(depth, format_actions({a}), TraceLine::Kind::action);
+      action_depth_ = depth;
+      // A table that the last action leads to is shown at the same depth: long chains stay
+      // readable.
+      one(a, &a == &actions.back() ? depth - 1 : depth);
     }
   }
 
@@ -221,7 +235,7 @@ class Translator {
       case ActionKind::dec_ttl:
         return decrement_ttl();
       case ActionKind::ct:
-        return track(a, depth);
+        return track(a);
       case ActionKind::ct_clear: {
         const auto clear = [this](unsigned word, std::uint64_t bits) {
           key_.w[word] &= ~bits;
@@ -325,7 +339,7 @@ class Translator {
     write(info(Field::nw_ttl), {0, ttl - 1}, {0, 0xff});
   }
 
-  void track(const Action& a, int depth) {
+  void track(const Action& a) {
     // What is tracked is the packet as it is now.
     commit_changes();
     std::uint16_t zone = a.zone;
@@ -363,8 +377,7 @@ class Translator {
     again.number = recirculation_.intern(state);
     out_.steps.push_back(again);
     if (trace_ != nullptr)
-      say(depth + 1, fmt::format("-> recirculation {}: goes on in table {}", again.number, a.table),
-          cookie_);
+      remark(fmt::format("goes on in table {} with recirc_id {:#x}", a.table, again.number));
   }
 
   void icmp_error(const Action& a) {
@@ -391,19 +404,27 @@ class Translator {
 
   // --- output ---
   void output(std::uint32_t port) {
-    if (port == in_port_) return suppose(DropReason::same_port, cookie_, 2);
+    if (port == in_port_) {
+      remark("skipping output to input port");
+      return suppose(DropReason::same_port, cookie_, 2);
+    }
     output_to(port, false);
   }
   void output_to(std::uint64_t number, bool back) {
     const PortConfig* port = view_.port(static_cast<std::uint32_t>(number));
-    if (port == nullptr) return suppose(DropReason::no_port, cookie_, 2);
+    if (port == nullptr || !port->up) {
+      remark(port == nullptr ? "there is no such port" : "the port is down");
+      return suppose(DropReason::no_port, cookie_, 2);
+    }
     commit_changes();
     Step step;
     step.value = cookie_;
     if (port->kind == PortKind::tunnel) {
       step.kind = StepKind::tunnel;
-      if (!add_outer(*port, back, step.number))
+      if (!add_outer(*port, back, step.number)) {
+        remark("the flow says no tunnel destination");
         return suppose(DropReason::tunnel_unknown, cookie_, 2);
+      }
     } else {
       step.kind = StepKind::output;
       step.number = port->number.value;
@@ -455,7 +476,6 @@ class Translator {
       drop.number = static_cast<std::uint32_t>(reason_);
       drop.value = reason_cookie_;
       steps.push_back(drop);
-      if (trace_ != nullptr) say(0, fmt::format("drop: {}", name_of(reason_)), reason_cookie_);
     } else {
       // The last taker comes last. What is tracked behind it is tracked before it instead, and what
       // is rewritten between the two is rewritten in a copy.
@@ -474,8 +494,12 @@ class Translator {
     for (unsigned i = kPacketWords; i < kKeyWords; ++i) out_.mask.w[i] = 0;
     if (view_.faults->widen_mask) out_.mask.w[9] &= 0xffffffffULL;
   }
-  void say(int depth, std::string text, std::uint64_t cookie) {
-    if (trace_ != nullptr) trace_->push_back({depth, std::move(text), cookie});
+  /// What became of the action that was shown last.
+  void remark(std::string_view text) {
+    if (trace_ != nullptr) say(action_depth_ + 1, fmt::format(" -> {}", text));
+  }
+  void say(int depth, std::string text, TraceLine::Kind kind = TraceLine::Kind::note) {
+    if (trace_ != nullptr) trace_->push_back({depth, std::move(text), cookie_, kind});
   }
 
   const SwitchView& view_;
@@ -488,6 +512,8 @@ class Translator {
   Decision out_{};
   std::uint64_t cookie_ = 0;
   int resubmits_ = 0;
+  int nesting_ = 0;
+  int action_depth_ = 0;
   bool ended_ = false;
   int weight_ = 0;
   DropReason reason_ = DropReason::no_rule;
@@ -518,6 +544,7 @@ bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowK
                      OuterStep& outer) {
   const VtepConfig& vtep = *view.vtep;
   Ip6 to = key.get128(back ? place::tun_src : place::tun_dst);
+  if (!port.remote.is_zero()) to = port.remote.bits;
   if (!vtep.address.is6) to = {0, to.low & 0xffffffff};
   if (to == Ip6{}) return false;
   outer.port = port.number.value;
@@ -527,7 +554,7 @@ bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowK
   e.dst_mac = vtep.next_hop;
   e.src = vtep.address;
   e.dst = vtep.address.is6 ? IpAddress(to) : IpAddress(Ip4{static_cast<std::uint32_t>(to.low)});
-  e.vni = static_cast<std::uint32_t>(key.get(place::tun_id)) & 0xffffff;
+  e.vni = static_cast<std::uint32_t>(port.key.value_or(key.get(place::tun_id))) & 0xffffff;
   if (view.faults->truncate_vni) e.vni &= 0xffff;
   e.ttl = vtep.ttl;
   // RFC 7348 advises no checksum over IPv4; over IPv6 UDP demands one.

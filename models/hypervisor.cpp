@@ -178,9 +178,9 @@ void Hypervisor::pump() {
     const Pending next = pending_[i];
     if (node_.traced(*next.packet)) [[unlikely]] {
       for (const auto& line : pipeline_.trace(*next.packet, next.port, node_.now()))
-        node_.trace_line(
-            *next.packet,
-            "  " + std::string(static_cast<std::size_t>(line.depth) * 2, ' ') + line.text);
+        node_.trace_line(*next.packet,
+                         "  " + std::string(static_cast<std::size_t>(line.depth) * 2, ' ') +
+                             datapath::format_trace_line(line));
     }
     outputs_.clear();
     pipeline_.process({&next.packet, 1}, next.port, node_.now(), outputs_);

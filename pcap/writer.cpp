@@ -74,7 +74,7 @@ std::uint32_t block_length(const std::vector<std::uint8_t>& out, std::size_t sta
 struct PcapngWriter::Impl {
   int fd = -1;
   std::string path;
-  std::uint32_t snap_length = 0;
+  std::vector<std::uint32_t> snap_lengths;  ///< by interface
   std::uint64_t packets = 0;
   std::uint64_t flushed = 0;  ///< bytes in the file: whole blocks
   std::vector<std::uint8_t> buffer;
@@ -97,7 +97,7 @@ struct PcapngWriter::Impl {
   }
 
   void header(const CaptureHeader& h) {
-    std::size_t start = open_block(buffer, kSectionHeader);
+    const std::size_t start = open_block(buffer, kSectionHeader);
     put32(buffer, kByteOrder);
     put16(buffer, 1);  // version 1.0
     put16(buffer, 0);
@@ -106,8 +106,12 @@ struct PcapngWriter::Impl {
     put_option(buffer, kSectionApplication, h.application);
     put32(buffer, kOptionEnd);
     close_block(buffer, start);
+    interface(h);
+  }
 
-    start = open_block(buffer, kInterfaceDescription);
+  void interface(const CaptureHeader& h) {
+    snap_lengths.push_back(h.snap_length);
+    const std::size_t start = open_block(buffer, kInterfaceDescription);
     put16(buffer, kLinkEthernet);
     put16(buffer, 0);
     put32(buffer, h.snap_length);
@@ -122,6 +126,11 @@ struct PcapngWriter::Impl {
     put16(buffer, 1);
     put32(buffer, 9);  // 10^-9 s, padded
     if (!h.filter.empty()) put_option(buffer, kInterfaceFilter, std::string(1, '\0') + h.filter);
+    if (h.offset_seconds != 0) {
+      put16(buffer, kInterfaceOffset);
+      put16(buffer, 8);
+      put64(buffer, static_cast<std::uint64_t>(h.offset_seconds));
+    }
     put32(buffer, kOptionEnd);
     close_block(buffer, start);
   }
@@ -143,10 +152,9 @@ struct PcapngWriter::Impl {
         whole += block_length(buffer, whole);
       }
       flushed += whole;
-      // The packets after that are lost: the section and interface blocks were written by open().
-      for (std::size_t at = whole; at < buffer.size() && packets > 0;
-           at += block_length(buffer, at))
-        --packets;
+      // The packets after that are lost.
+      for (std::size_t at = whole; at < buffer.size(); at += block_length(buffer, at))
+        if (buffer[at] == kEnhancedPacket) --packets;
       if (::ftruncate(fd, static_cast<off_t>(flushed)) == 0) {
         buffer.clear();
         return fail("write", code);
@@ -180,7 +188,6 @@ PcapngWriter::~PcapngWriter() {
 Result<PcapngWriter> PcapngWriter::open(const std::string& path, const CaptureHeader& header) {
   auto impl = std::make_unique<Impl>();
   impl->path = path;
-  impl->snap_length = header.snap_length;
   impl->fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (impl->fd < 0) {
     (void)impl->fail("create", errno);
@@ -193,15 +200,15 @@ Result<PcapngWriter> PcapngWriter::open(const std::string& path, const CaptureHe
 }
 
 Result<> PcapngWriter::write(Time at, std::span<const std::uint8_t> frame, std::string_view comment,
-                             Direction direction) {
+                             Direction direction, std::uint32_t interface) {
   Impl& w = *impl_;
   if (w.failed) return w.error;
-  WEFT_CHECK(at.ps >= 0 && frame.size() < kLargestBlock);
-  const std::size_t kept =
-      w.snap_length == 0 ? frame.size() : std::min<std::size_t>(frame.size(), w.snap_length);
+  WEFT_CHECK(at.ps >= 0 && frame.size() < kLargestBlock && interface < w.snap_lengths.size());
+  const std::uint32_t snap = w.snap_lengths[interface];
+  const std::size_t kept = snap == 0 ? frame.size() : std::min<std::size_t>(frame.size(), snap);
   const std::uint64_t ns = static_cast<std::uint64_t>(at.ps) / 1000;
   const std::size_t start = open_block(w.buffer, kEnhancedPacket);
-  put32(w.buffer, 0);  // the only interface
+  put32(w.buffer, interface);
   put32(w.buffer, static_cast<std::uint32_t>(ns >> 32));
   put32(w.buffer, static_cast<std::uint32_t>(ns));
   put32(w.buffer, static_cast<std::uint32_t>(kept));
@@ -221,6 +228,13 @@ Result<> PcapngWriter::write(Time at, std::span<const std::uint8_t> frame, std::
   ++w.packets;
   if (w.buffer.size() >= kBufferSize) return w.flush();
   return {};
+}
+
+Result<std::uint32_t> PcapngWriter::add_interface(const CaptureHeader& header) {
+  Impl& w = *impl_;
+  if (w.failed) return w.error;
+  w.interface(header);
+  return static_cast<std::uint32_t>(w.snap_lengths.size() - 1);
 }
 
 Result<> PcapngWriter::flush() { return impl_->flush(); }

@@ -2,6 +2,9 @@
 //
 //   SHB (application) | IDB (point's name, filter, if_tsresol = 9) | EPB EPB EPB ...
 //
+// A file may have further interfaces (a switch's ports): add_interface() writes their IDB when it
+// is called.
+//
 // Only whole blocks are ever handed to the operating system: a run that is killed leaves a file
 // that opens, and a disk that fills up leaves every packet before that moment. After the first
 // error the file is cut back to its last whole block, the writer refuses further packets with the
@@ -26,13 +29,14 @@
 namespace weft::pcap {
 
 struct CaptureHeader {
-  std::string application;        ///< "weft 0.1.0"
-  std::string comment;            ///< of the section; empty: none
-  std::string interface;          ///< "hv-1-1.uplink"
-  std::string description;        ///< of the interface; empty: none
-  std::string filter;             ///< libpcap syntax; empty: none
-  std::uint64_t speed_bps = 0;    ///< 0: not said
-  std::uint32_t snap_length = 0;  ///< 0: whole frames
+  std::string application;          ///< "weft 0.1.0"
+  std::string comment;              ///< of the section; empty: none
+  std::string interface;            ///< "hv-1-1.uplink"
+  std::string description;          ///< of the interface; empty: none
+  std::string filter;               ///< libpcap syntax; empty: none
+  std::uint64_t speed_bps = 0;      ///< 0: not said
+  std::uint32_t snap_length = 0;    ///< 0: whole frames
+  std::int64_t offset_seconds = 0;  ///< of the interface: what time 0 is, since 1970
 };
 
 enum class Direction : std::uint8_t { unknown = 0, inbound = 1, outbound = 2 };
@@ -45,9 +49,12 @@ class PcapngWriter {
   PcapngWriter& operator=(PcapngWriter&&) noexcept;
   ~PcapngWriter();  ///< closes; an error is lost: call close() to learn of it
 
+  /// A further interface: name, description, filter, speed, snap length and offset of `header`.
+  /// Gives its number; the first interface is number 0.
+  Result<std::uint32_t> add_interface(const CaptureHeader& header);
   /// One frame, Ethernet first, without FCS. `comment` appears as the packet's comment.
   Result<> write(Time at, std::span<const std::uint8_t> frame, std::string_view comment = {},
-                 Direction direction = Direction::unknown);
+                 Direction direction = Direction::unknown, std::uint32_t interface = 0);
   /// Hands what is buffered to the operating system.
   Result<> flush();
   Result<> close();

@@ -92,9 +92,8 @@ std::string compare(std::uint64_t seed, datapath::CacheOptions options, Tally& t
     FlowKey key = key_of(*packet);
     key.set(datapath::place::in_port, in_port);
     const auto result = twin.run(key, spec.src_port, spec.tcp_flags, lab.now);
-    std::string trace;
-    for (const auto& l : lab.pipeline.trace(*packet, datapath::PortNo{in_port}, lab.now))
-      trace += std::string(static_cast<std::size_t>(l.depth) * 2, ' ') + l.text + "\n";
+    const std::string trace =
+        format_trace(lab.pipeline.trace(*packet, datapath::PortNo{in_port}, lab.now));
     try {
       lab.send(packet, in_port);
     } catch (const InternalFault& e) {

@@ -150,7 +150,7 @@ TEST_CASE("idle entries go, busy ones stay", "[pipeline][cache]") {
   REQUIRE(lab.pipeline.stats().megaflows == 1);
   REQUIRE(lab.pipeline.dump_megaflows().size() == 1);
   REQUIRE(lab.pipeline.dump_megaflows()[0] ==
-          "recirc_id(0),tcp,in_port=1,tp_dst=80, packets:13, bytes:702, actions:2");
+          "recirc_id=0,tcp,in_port=1,tp_dst=80, packets:13, bytes:702, actions:2");
 }
 
 TEST_CASE("wide rules make wide megaflows", "[pipeline][cache]") {
@@ -242,22 +242,26 @@ TEST_CASE("dumps and traces", "[pipeline][text]") {
       "10");
   Packet* p = lab.packet(FlowSpec{.payload = 10});
   const auto trace = lab.pipeline.trace(*p, datapath::PortNo{1}, lab.now);
-  std::string text;
-  for (const auto& l : trace)
-    text += std::string(static_cast<std::size_t>(l.depth), ' ') + l.text + "\n";
-  CHECK(text ==
-        "Flow: recirc_id(0),tcp,in_port=1,vlan_tci=0,dl_src=02:00:0a:00:01:02,"
+  CHECK(format_trace(trace, "br0") ==
+        "Flow: tcp,in_port=1,vlan_tci=0x0000,dl_src=02:00:0a:00:01:02,"
         "dl_dst=02:00:0a:00:02:03,nw_src=10.0.1.2,nw_dst=10.0.2.3,nw_tos=0,nw_ecn=0,nw_ttl=64,"
         "nw_frag=no,tp_src=40000,tp_dst=8080,tcp_flags=0x10\n"
-        " 0. priority=100,ip,nw_dst=10.0.2.0/24, cookie 0x2a\n"
-        " dec_ttl\n"
-        " set_field:02:00:00:00:00:09->dl_dst\n"
-        " resubmit(,5)\n"
-        "  5. priority=32768,tcp,tp_dst=8080, cookie 0x0\n"
-        "  set_field:0x7->tun_id\n"
-        "  set_field:172.16.0.2->tun_dst\n"
-        "  output:10\n"
-        "Megaflow: recirc_id(0),tcp,in_port=1,nw_dst=10.0.2.0/24,nw_ttl=64,tp_dst=8080\n"
+        "\n"
+        "bridge(\"br0\")\n"
+        "-------------\n"
+        " 0. ip,nw_dst=10.0.2.0/24, priority 100, cookie 0x2a\n"
+        "    dec_ttl\n"
+        "    set_field:02:00:00:00:00:09->dl_dst\n"
+        "    resubmit(,5)\n"
+        " 5. tcp,tp_dst=8080, priority 32768\n"
+        "    set_field:0x7->tun_id\n"
+        "    set_field:172.16.0.2->tun_dst\n"
+        "    output:10\n"
+        "\n"
+        "Final flow: tcp,tun_id=0x7,tun_dst=172.16.0.2,in_port=1,vlan_tci=0x0000,"
+        "dl_src=02:00:0a:00:01:02,dl_dst=02:00:00:00:00:09,nw_src=10.0.1.2,nw_dst=10.0.2.3,"
+        "nw_tos=0,nw_ecn=0,nw_ttl=63,nw_frag=no,tp_src=40000,tp_dst=8080,tcp_flags=0x10\n"
+        "Megaflow: recirc_id=0,tcp,in_port=1,nw_dst=10.0.2.0/24,nw_ttl=64,tp_dst=8080\n"
         "Datapath actions: set(dl_dst=02:00:00:00:00:09),set(nw_ttl=63),"
         "vxlan(tun_id=0x7,dst=172.16.0.2)\n");
   REQUIRE(lab.pipeline.stats().packets == 0);  // a trace leaves nothing behind
@@ -287,7 +291,8 @@ TEST_CASE("a trace follows tunnels and connections", "[pipeline][text]") {
   Packet* p = b.packet(a.output_bytes());
   const auto text = [&] {
     std::string t;
-    for (const auto& l : b.pipeline.trace(*p, datapath::PortNo{20}, b.now)) t += l.text + "\n";
+    for (const auto& l : b.pipeline.trace(*p, datapath::PortNo{20}, b.now))
+      t += format_trace_line(l) + "\n";
     return t;
   };
   const std::string before = text();

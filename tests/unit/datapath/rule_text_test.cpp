@@ -48,7 +48,7 @@ const Pair kPairs[] = {
     {"vlan_tci=0x1064/0x1fff,actions=drop", "dl_vlan=100,actions=drop"},
     {"dl_vlan=100,dl_vlan_pcp=3,actions=drop", "dl_vlan=100,dl_vlan_pcp=3,actions=drop"},
     {"vlan_vid=7,actions=drop", "dl_vlan=7,actions=drop"},
-    {"dl_vlan=0xffff,actions=drop", "vlan_tci=0,actions=drop"},
+    {"dl_vlan=0xffff,actions=drop", "vlan_tci=0x0000,actions=drop"},
     {"vlan_tci=0x1000/0x1000,actions=drop", "vlan_tci=0x1000/0x1000,actions=drop"},
     {"ct_label=0x123456789abcdef0123,ip,pkt_mark=3,actions=drop",
      "ct_label=0x123456789abcdef0123,pkt_mark=0x3,ip,actions=drop"},

@@ -1,0 +1,58 @@
+// Statement: one line of a switch file, as a value. A switch file says all that makes a switch: its
+// rules in the syntax of `ovs-ofctl add-flows`, and around them what `ovs-ofctl` and `ovs-vsctl`
+// are told in commands of their own.
+//
+//   # a comment
+//   port 1=vm                                   ports; see parse_port
+//   port 10=vxlan,name=vx0,remote=172.16.0.2,key=42
+//   vtep address=172.16.0.1,mac=0a:00:00:00:00:01
+//   table=0,priority=100,ip,nw_dst=10.0.0.0/8,actions=output:2
+//   add table=1,actions=drop                    as the first word: add, modify, modify_strict,
+//   delete table=1,ip                           delete, delete_strict, with or without "flow"
+//
+// apply() in pipeline.h carries one out. parse_statement(format_statement(s)) == s, but for the
+// names of ports, which become numbers.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "datapath/pipeline.h"
+#include "datapath/rule.h"
+
+namespace weft::datapath {
+
+struct Statement {
+  enum class Subject : std::uint8_t { flow, port, vtep };
+  enum class Verb : std::uint8_t { add, modify, modify_strict, remove, remove_strict };
+
+  Subject subject = Subject::flow;
+  Verb verb = Verb::add;
+  Rule rule{};
+  RuleFilter filter{};
+  PortConfig port{};
+  VtepConfig vtep{};
+};
+
+/// Errors carry the column (1-based). `names` are those of the ports so far.
+Result<Statement> parse_statement(std::string_view line, const PortNames* names = nullptr);
+/// The canonical line.
+std::string format_statement(const Statement& statement);
+
+/// "10=vxlan,name=vx0,remote=172.16.0.2,key=42,tenant=1,down": kinds are vm, uplink, local and the
+/// tunnels'; `down` means that the port is not live.
+Result<PortConfig> parse_port(std::string_view text, int column = 1);
+std::string format_port(const PortConfig& port);
+
+/// Every statement of a file, in order; the first error, with `file`, line and column. Empty lines
+/// and what follows a # are skipped. Ports are known by name from the line that declares them on.
+struct FileStatement {
+  int line = 0;
+  Statement statement;
+};
+Result<std::vector<FileStatement>> parse_switch_file(std::string_view text,
+                                                     const std::string& file);
+
+}  // namespace weft::datapath
