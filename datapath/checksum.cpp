@@ -64,7 +64,9 @@ ChecksumFault verify_frame(const Packet& packet, const ParsedHeaders& parsed) {
     const auto& udp = wire::at<wire::UdpHeader>(packet.data() + parsed.l4);
     // RFC 6935: zero over IPv6 is for tunnels only.
     if (udp.checksum == 0) {
-      const bool tunnel = udp.dst_port == wire::kPortVxlan || udp.dst_port == wire::kPortGeneve;
+      const std::uint16_t port = udp.dst_port;
+      const bool tunnel = port == wire::kPortVxlan || port == wire::kPortGeneve ||
+                          port == wire::kPortLisp || port == wire::kPortOtv;
       return parsed.is_ipv4() || tunnel ? ChecksumFault::ok : ChecksumFault::udp;
     }
     end = parsed.l4 + udp.length;
@@ -154,12 +156,12 @@ ChecksumFault verify_checksums(const Packet& packet, bool inner) {
   const ParsedHeaders parsed = datapath::parse_headers(packet);
   const ChecksumFault fault = verify_frame(packet, parsed);
   if (fault != ChecksumFault::ok || !inner) return fault;
-  const std::uint32_t offset = datapath::inner_frame_offset(packet.headers(), parsed);
-  if (offset == 0) return ChecksumFault::ok;
-  // The caller may have let Ethernet padding through: the inner frame ends where UDP does.
-  const auto& udp = wire::at<wire::UdpHeader>(packet.data() + parsed.l4);
+  // The caller may have let Ethernet padding through: the inner frame ends where the tunnel does.
+  const datapath::InnerPlace place = datapath::inner_place(packet.headers(), parsed);
+  if (place.begin == 0 || place.header.info.partial_checksum) return ChecksumFault::ok;
   const ParsedHeaders within =
-      datapath::parse_bytes(packet.headers(), parsed.l4 + udp.length, offset);
+      place.is_ip ? datapath::parse_ip(packet.headers(), place.end, place.begin)
+                  : datapath::parse_bytes(packet.headers(), place.end, place.begin);
   return verify_frame(packet, within) == ChecksumFault::ok ? ChecksumFault::ok
                                                            : ChecksumFault::inner;
 }

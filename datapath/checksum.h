@@ -92,7 +92,7 @@ enum class ChecksumFault : std::uint8_t {
 const char* to_string(ChecksumFault fault);
 
 /// Checks every checksum of the frame: IPv4 header, TCP, UDP (0 over IPv4: none), ICMP, ICMPv6.
-/// With `inner`, also those of frames inside VXLAN and GENEVE. A frame that cannot be parsed, a
+/// With `inner`, also those of the frame inside a tunnel. A frame that cannot be parsed, a
 /// fragment, and an unknown protocol have nothing to check beyond what was reached.
 ChecksumFault verify_checksums(const Packet& packet, bool inner = false);
 

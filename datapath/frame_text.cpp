@@ -5,9 +5,7 @@
 #include <vector>
 
 #include "datapath/parse.h"
-#include "datapath/tunnel/geneve.h"
 #include "datapath/tunnel/tunnel.h"
-#include "datapath/tunnel/vxlan.h"
 #include "datapath/wire/wire.h"
 
 namespace weft::datapath {
@@ -70,19 +68,37 @@ std::string tcp_text(Bytes bytes, const ParsedHeaders& h) {
   return out + fmt::format(", length {}", h.payload_size());
 }
 
-std::string tunnel_text(Bytes bytes, const ParsedHeaders& h, TunnelKind kind, int depth) {
-  const std::uint32_t begin = h.l4 + static_cast<std::uint32_t>(sizeof(wire::UdpHeader));
-  const std::uint32_t end = h.l4 + wire::at<wire::UdpHeader>(bytes.data() + h.l4).length;
-  Decap d;
-  const Bytes contents = bytes.subspan(begin, end - begin);
-  const bool vxlan = kind == TunnelKind::vxlan;
-  const std::uint32_t header = vxlan ? vxlan::decode(contents, d) : geneve::decode(contents, d);
-  std::string out = vxlan ? "VXLAN" : "Geneve";
-  if (header == 0) return out + fmt::format(", bad: {}", d.detail);
-  out += fmt::format(", vni {}", d.info.vni);
-  if (d.info.ports)
-    out += fmt::format(", ports {} -> {}", d.info.ports->ingress, d.info.ports->egress);
-  return out + ": " + frame_text(bytes, begin + header, end, depth + 1);
+std::string ip_text(Bytes bytes, const ParsedHeaders& h, int depth);
+
+/// What is behind "IP a > b: " of a tunnel's packet.
+std::string tunnel_text(Bytes bytes, const InnerPlace& place, int depth) {
+  static constexpr const char* kNames[kTunnelKinds] = {"",     "VXLAN",   "Geneve", "NVGRE", "STT",
+                                                       "LISP", "EtherIP", "GRE",    "OTV"};
+  const TunnelInfo& info = place.header.info;
+  std::string out = kNames[static_cast<std::size_t>(place.kind)];
+  if (place.header.dropped()) return out + fmt::format(", bad: {}", place.header.detail);
+  if (info.has_id) {
+    const char* id = place.kind == TunnelKind::nvgre  ? "vsid"
+                     : place.kind == TunnelKind::stt  ? "context"
+                     : place.kind == TunnelKind::gre  ? "key"
+                     : place.kind == TunnelKind::lisp ? "iid"
+                                                      : "vni";
+    out += fmt::format(", {} {}", id, info.vni);
+  }
+  if (info.ports) out += fmt::format(", ports {} -> {}", info.ports->ingress, info.ports->egress);
+  if (info.flow_id != 0) out += fmt::format(", flow {}", info.flow_id);
+  if (info.sequence) out += fmt::format(", seq {}", *info.sequence);
+  if (place.header.status == Decap::Status::control) return out + ", control";
+  if (place.header.status == Decap::Status::segment) {
+    const SttSegment& s = place.header.segment;
+    return out + fmt::format(", frame {:#x}, {}-{} of {}", s.frame_id, s.offset,
+                             s.offset + s.end - s.begin, s.frame_length);
+  }
+  if (place.begin == 0) return out + ", cut off";
+  if (!place.is_ip) return out + ": " + frame_text(bytes, place.begin, place.end, depth + 1);
+  const ParsedHeaders inner = parse_ip(bytes.first(place.end), place.end, place.begin);
+  if (!inner.ok()) return out + fmt::format(": IP {}", to_string(inner.error));
+  return out + ": " + ip_text(bytes, inner, depth + 1);
 }
 
 std::string icmp_text(Bytes bytes, const ParsedHeaders& h) {
@@ -183,6 +199,9 @@ std::string ip_text(Bytes bytes, const ParsedHeaders& h, int depth) {
   if (h.fragment == Fragment::first) fragment = ", first fragment";
   if (h.fragment == Fragment::later) fragment = ", fragment";
   const bool ports = h.l4 != 0 && (h.ip_proto == wire::kProtoTcp || h.ip_proto == wire::kProtoUdp);
+  const InnerPlace place = depth < kMaxDepth ? inner_place(bytes, h) : InnerPlace{};
+  if (place.kind != TunnelKind::none && !ports)
+    return fmt::format("{} {} > {}: ", name, src, dst) + tunnel_text(bytes, place, depth);
   if (!ports) {
     const std::string head = fmt::format("{} {} > {}: ", name, src, dst);
     if (h.l4 != 0 && h.is_ipv4()) return head + icmp_text(bytes, h) + fragment;
@@ -192,11 +211,8 @@ std::string ip_text(Bytes bytes, const ParsedHeaders& h, int depth) {
   const auto& udp = wire::at<wire::UdpHeader>(bytes.data() + h.l4);  // ports lie alike in TCP
   const std::string head =
       fmt::format("{} {}.{} > {}.{}: ", name, src, udp.src_port.get(), dst, udp.dst_port.get());
+  if (place.kind != TunnelKind::none) return head + tunnel_text(bytes, place, depth);
   if (h.ip_proto == wire::kProtoTcp) return head + tcp_text(bytes, h) + fragment;
-  const TunnelKind kind = tunnel_kind_of(bytes, h);
-  if (kind != TunnelKind::none && depth < kMaxDepth) {
-    return head + tunnel_text(bytes, h, kind, depth);
-  }
   return head + fmt::format("UDP, length {}{}", udp.length - 8u, fragment);
 }
 

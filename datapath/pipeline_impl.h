@@ -42,8 +42,8 @@ struct Pipeline::Impl {
   std::vector<PortConfig> ports;  // sorted by number
   std::uint32_t uplink = 0;       // port numbers, 0: none
   std::uint32_t local = 0;
-  std::uint32_t tunnel_ports[3] = {};  // by TunnelKind
-  bool particular_tunnels = false;     // some tunnel port has a remote or a key of its own
+  std::uint32_t tunnel_ports[kTunnelKinds] = {};  // by TunnelKind
+  bool particular_tunnels = false;  // some tunnel port has a remote or a key of its own
 
   FlowTables tables;
   RecirculationTable recirculation;

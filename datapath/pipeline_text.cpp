@@ -41,7 +41,7 @@ std::string format_step(const Step& s, const Decision& d) {
       if (o.encap.ports)
         ports = fmt::format(",ports={}->{}", o.encap.ports->ingress, o.encap.ports->egress);
       return fmt::format("{}(tun_id={:#x},dst={}{})",
-                         o.encap.kind == TunnelKind::vxlan ? "vxlan" : "geneve", o.encap.vni,
+                         name_of(o.encap.kind), o.encap.vni,
                          o.encap.dst.text(), ports);
     }
     case StepKind::set:

@@ -201,12 +201,18 @@ Result<PcapngWriter> PcapngWriter::open(const std::string& path, const CaptureHe
 
 Result<> PcapngWriter::write(Time at, std::span<const std::uint8_t> frame, std::string_view comment,
                              Direction direction, std::uint32_t interface) {
+  WEFT_CHECK(at.ps >= 0);
+  return write_ns(static_cast<std::uint64_t>(at.ps) / 1000, frame, comment, direction, interface);
+}
+
+Result<> PcapngWriter::write_ns(std::uint64_t ns, std::span<const std::uint8_t> frame,
+                                std::string_view comment, Direction direction,
+                                std::uint32_t interface) {
   Impl& w = *impl_;
   if (w.failed) return w.error;
-  WEFT_CHECK(at.ps >= 0 && frame.size() < kLargestBlock && interface < w.snap_lengths.size());
+  WEFT_CHECK(frame.size() < kLargestBlock && interface < w.snap_lengths.size());
   const std::uint32_t snap = w.snap_lengths[interface];
   const std::size_t kept = snap == 0 ? frame.size() : std::min<std::size_t>(frame.size(), snap);
-  const std::uint64_t ns = static_cast<std::uint64_t>(at.ps) / 1000;
   const std::size_t start = open_block(w.buffer, kEnhancedPacket);
   put32(w.buffer, interface);
   put32(w.buffer, static_cast<std::uint32_t>(ns >> 32));

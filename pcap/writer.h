@@ -55,6 +55,11 @@ class PcapngWriter {
   /// One frame, Ethernet first, without FCS. `comment` appears as the packet's comment.
   Result<> write(Time at, std::span<const std::uint8_t> frame, std::string_view comment = {},
                  Direction direction = Direction::unknown, std::uint32_t interface = 0);
+  /// The same with a stamp in nanoseconds, for what a capture of the real world says (since 1970),
+  /// which is too far for a Time.
+  Result<> write_ns(std::uint64_t ns, std::span<const std::uint8_t> frame,
+                    std::string_view comment = {}, Direction direction = Direction::unknown,
+                    std::uint32_t interface = 0);
   /// Hands what is buffered to the operating system.
   Result<> flush();
   Result<> close();

@@ -8,23 +8,18 @@ std::uint32_t encode(const TunnelEncap& encap, std::uint8_t* out) {
   auto& header = wire::at<wire::VxlanHeader>(out);
   header = {};
   header.flags = wire::VxlanHeader::kFlagI;
-  header.vni = encap.vni;
+  header.vni = static_cast<std::uint32_t>(encap.vni);
   return kHeaderSize;
 }
 
 std::uint32_t decode(std::span<const std::uint8_t> bytes, Decap& result) {
   const auto* header = wire::view<wire::VxlanHeader>(bytes);
-  if (header == nullptr) {
-    result.reason = DropReason::malformed;
-    result.detail = "VXLAN header cut off";
-    return 0;
-  }
+  if (header == nullptr) return refuse(result, DropReason::malformed, "VXLAN header cut off");
   if ((header->flags & wire::VxlanHeader::kFlagI) == 0) {
-    result.reason = DropReason::tunnel_bad;
-    result.detail = "VXLAN without the I flag";
-    return 0;
+    return refuse(result, DropReason::tunnel_bad, "VXLAN without the I flag");
   }
   result.info.vni = header->vni;
+  result.info.has_id = true;
   return kHeaderSize;
 }
 

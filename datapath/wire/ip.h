@@ -16,6 +16,7 @@ inline constexpr std::uint8_t kProtoAuthentication = 51;
 inline constexpr std::uint8_t kProtoIcmpv6 = 58;
 inline constexpr std::uint8_t kProtoNoNext = 59;
 inline constexpr std::uint8_t kProtoDestinationOptions = 60;
+inline constexpr std::uint8_t kProtoEtherIp = 97;
 inline constexpr std::uint8_t kProtoSctp = 132;
 
 /// The two low bits of TOS / traffic class.

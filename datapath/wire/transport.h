@@ -10,8 +10,11 @@ namespace weft::wire {
 inline constexpr std::uint16_t kPortDns = 53;
 inline constexpr std::uint16_t kPortDhcpServer = 67;
 inline constexpr std::uint16_t kPortDhcpClient = 68;
+inline constexpr std::uint16_t kPortLisp = 4341;
 inline constexpr std::uint16_t kPortVxlan = 4789;
 inline constexpr std::uint16_t kPortGeneve = 6081;
+inline constexpr std::uint16_t kPortStt = 7471;  ///< TCP-shaped
+inline constexpr std::uint16_t kPortOtv = 8472;
 
 struct UdpHeader {
   be16 src_port;

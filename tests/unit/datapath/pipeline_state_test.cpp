@@ -298,7 +298,7 @@ TEST_CASE("a trace follows tunnels and connections", "[pipeline][text]") {
   const std::string before = text();
   INFO(before);
   REQUIRE(before == text());
-  REQUIRE(before.find("decapsulate VXLAN: tun_id=0x5, from 172.16.0.1\n") == 0);
+  REQUIRE(before.find("decapsulate vxlan: tun_id=0x5, from 172.16.0.1\n") == 0);
   REQUIRE(before.find("ct_state=+new+trk") != std::string::npos);
   REQUIRE(before.find("cookie 0x77") != std::string::npos);
   REQUIRE(before.ends_with("Datapath actions: ct(commit,zone=3),1\n"));

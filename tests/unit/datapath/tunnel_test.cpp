@@ -183,7 +183,8 @@ TEST_CASE("what a receiver must refuse") {
   const Refusal table[] = {
       {"VXLAN without I", "f7ffffff000005ff", true, DropReason::tunnel_bad},
       {"GENEVE version 1", "4000655800000500", false, DropReason::tunnel_bad},
-      {"GENEVE control packet", "0080655800000500", false, DropReason::tunnel_bad},
+      {"GENEVE control packet with an unknown critical option", "0180655800000500 01038000", false,
+       DropReason::tunnel_bad},
       {"GENEVE carrying IPv4", "0000080000000500", false, DropReason::tunnel_bad},
       {"unknown critical option", "0140655800000500 01038000", false, DropReason::tunnel_bad},
       {"critical option behind one that is skipped", "0340655800000500 ffff010111223344 01038000",
@@ -288,7 +289,9 @@ TEST_CASE("a tag inside VXLAN is discarded unless configured otherwise") {
   for (TunnelKind kind : {TunnelKind::vxlan, TunnelKind::geneve}) {
     for (bool allowed : {false, true}) {
       test::build(*w.p, flow);
-      encap(*w.p, make_outer(encap_to(kind, false)), 1);
+      TunnelEncap e = encap_to(kind, false);
+      e.keep_inner_vlan = true;
+      encap(*w.p, make_outer(e), 1);
       const Decap d = decap(*w.p, parse_headers(*w.p), {.vxlan_inner_vlan = allowed});
       REQUIRE(d.ok() == (allowed || kind == TunnelKind::geneve));
     }
