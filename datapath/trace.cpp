@@ -140,8 +140,7 @@ std::vector<TraceLine> Pipeline::trace(const Packet& packet, PortNo in_port, Tim
       note("no tunnel of this endpoint: out to the host's own stack");
       return lines;
     }
-    note(fmt::format("decapsulate {}: tun_id={:#x}, from {}",
-                     kind == TunnelKind::vxlan ? "VXLAN" : "GENEVE", d.info.vni,
+    note(fmt::format("decapsulate {}: tun_id={:#x}, from {}", name_of(kind), d.info.vni,
                      d.info.src.text()));
     key = s.key_behind_tunnel(d.info);
     if (key.get(place::in_port) == 0) {
