@@ -130,8 +130,9 @@ Ip6 low_ones(unsigned n) {
 
 Error not_writable(const Piece& p, const FieldInfo& f) {
   return fail(p, fmt::format("{} cannot be written", f.name),
-              f.id == Field::ct_mark ? "ct_mark is set inside ct(commit,exec(...))"
-                                     : "registers, addresses, ports and tunnel fields can");
+              f.id == Field::ct_mark || f.id == Field::ct_label
+                  ? "ct_mark and ct_label are set inside ct(commit,exec(...))"
+                  : "registers, addresses, ports and tunnel fields can");
 }
 
 // --- one action ---
@@ -144,7 +145,7 @@ struct Context {
 Result<std::vector<Action>> parse_list(Piece all, Context context);
 
 bool may_write(const FieldInfo& f, Context c) {
-  return c.in_exec ? f.id == Field::ct_mark : f.writable;
+  return c.in_exec ? f.id == Field::ct_mark || f.id == Field::ct_label : f.writable;
 }
 
 /// Writing OXM's vlan_vid writes the identifier: that there is a tag goes without saying.
@@ -214,6 +215,13 @@ Result<Action> parse_ct(Piece inside) {
     if (p.text.empty()) continue;
     if (p.text == "commit") {
       a.commit = true;
+    } else if (p.text == "force") {
+      a.force = true;
+    } else if (p.text == "nat" || (p.text.starts_with("nat(") && p.text.ends_with(")"))) {
+      const Piece n = p.text.size() > 5 ? p.part(4, p.text.size() - 5) : p.part(3, 0);
+      auto nat = parse_nat(n.text, n.column);
+      if (!nat) return nat.error();
+      a.nat = *nat;
     } else if (p.text.starts_with("table=")) {
       auto n = number_up_to(p.from(6), 254, "table");
       if (!n) return n.error();
@@ -237,11 +245,18 @@ Result<Action> parse_ct(Piece inside) {
       if (!nested) return nested.error();
       a.nested = std::move(*nested);
     } else {
-      return fail(
-          p, fmt::format("ct() has no '{}'", p.text),
-          "it takes commit, table=N, zone=N or zone=FIELD[0..15], exec(set_field:V->ct_mark)");
+      return fail(p, fmt::format("ct() has no '{}'", p.text),
+                  p.text.starts_with("alg")
+                      ? "helpers for FTP and TFTP do not exist here"
+                      : "it takes commit, force, table=N, zone=N or zone=FIELD[0..15], nat(...), "
+                        "exec(set_field:V->ct_mark)");
     }
   }
+  if (a.force && !a.commit)
+    return fail(inside, "force without commit", "write ct(commit,force,...)");
+  if (a.nat.chooses() && !a.commit)
+    return fail(inside, "nat(src=...) or nat(dst=...) without commit",
+                "write ct(commit,...,nat(...)), or nat alone for connections that are there");
   if (!a.nested.empty() && !a.commit)
     return fail(inside, "exec(...) without commit", "write ct(commit,...,exec(...))");
   return a;
@@ -497,11 +512,13 @@ std::string format_ct(const Action& a) {
   std::string inside;
   const auto item = [&inside](const std::string& t) { inside += (inside.empty() ? "" : ",") + t; };
   if (a.commit) item("commit");
+  if (a.force) item("force");
   if (a.table != Action::kNoTable) item(fmt::format("table={}", a.table));
   if (a.zone_from_field)
     item("zone=" + format_range(a.source));
   else if (a.zone != 0)
     item(fmt::format("zone={}", a.zone));
+  if (a.nat.kind != NatSpec::Kind::none) item(format_nat(a.nat));
   if (!a.nested.empty()) item("exec(" + format_actions(a.nested) + ")");
   return "ct(" + inside + ")";
 }

@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "datapath/flow_key.h"
 #include "datapath/match.h"
+#include "datapath/nat_spec.h"
 #include "datapath/verdict.h"
 
 namespace weft::datapath {
@@ -74,8 +75,10 @@ struct Action {
   std::uint8_t icmp_code = 0;
   IpAddress address{};
   bool commit = false;           ///< ct
+  bool force = false;            ///< ct
   bool zone_from_field = false;  ///< ct: zone is in `source`, else in `zone`
   std::uint16_t zone = 0;
+  NatSpec nat{};               ///< ct
   std::vector<Action> nested;  ///< ct: exec(...)
   std::string text;            ///< note
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/hash.h"
-#include "datapath/conntrack_tcp.h"
 #include "datapath/wire/wire.h"
 
 namespace weft::datapath {
@@ -12,73 +11,11 @@ namespace {
 // What a full table or zone looks at before it refuses.
 constexpr std::uint32_t kReclaimWhenFull = 256;
 
-Ip6 widen(Ip4 a) { return {0, a.value}; }
-
 bool is_icmp(std::uint8_t protocol) {
   return protocol == wire::kProtoIcmp || protocol == wire::kProtoIcmpv6;
 }
 
-bool is_error_type(std::uint8_t type, bool is6) {
-  if (is6) return type >= wire::kIcmpv6Unreachable && type <= wire::kIcmpv6ParameterProblem;
-  return type == wire::kIcmpUnreachable || type == wire::kIcmpRedirect ||
-         type == wire::kIcmpTimeExceeded || type == wire::kIcmpParameterProblem;
-}
-
-// Ports or echo identifier of the transport header at `p`, of which `n` bytes are there. False if
-// the packet belongs to no connection.
-bool fill_ports(CtTuple& tuple, const std::uint8_t* p, std::size_t n) {
-  if (is_icmp(tuple.protocol)) {
-    if (n < sizeof(wire::IcmpHeader)) return false;
-    const auto& icmp = wire::at<wire::IcmpHeader>(p);
-    const bool request =
-        icmp.type == (tuple.is6 ? wire::kIcmpv6EchoRequest : wire::kIcmpEchoRequest);
-    const bool answer = icmp.type == (tuple.is6 ? wire::kIcmpv6EchoReply : wire::kIcmpEchoReply);
-    if (!request && !answer) return false;
-    tuple.src_port = tuple.dst_port = icmp.identifier();
-    tuple.echo = request ? 1 : 2;
-    return true;
-  }
-  if (tuple.protocol == wire::kProtoTcp || tuple.protocol == wire::kProtoUdp) {
-    if (n < 4) return false;
-    tuple.src_port = wire::load_be<std::uint16_t>(p);
-    tuple.dst_port = wire::load_be<std::uint16_t>(p + 2);
-  }
-  return true;
-}
-
-// The tuple of a packet quoted by an ICMP error. It is cut off, so its lengths mean nothing.
-bool quoted_tuple(std::span<const std::uint8_t> bytes, bool is6, CtTuple& tuple) {
-  tuple.is6 = is6;
-  if (is6) {
-    const auto* ip = wire::view<wire::Ipv6Header>(bytes);
-    if (ip == nullptr || ip->version() != 6) return false;
-    tuple.src = ip->src;
-    tuple.dst = ip->dst;
-    tuple.protocol = ip->next_header;
-    return fill_ports(tuple, bytes.data() + sizeof *ip, bytes.size() - sizeof *ip);
-  }
-  const auto* ip = wire::view<wire::Ipv4Header>(bytes);
-  if (ip == nullptr || ip->version() != 4 || ip->header_length() < sizeof *ip ||
-      ip->header_length() > bytes.size() || ip->is_later_fragment()) {
-    return false;
-  }
-  tuple.src = widen(ip->src);
-  tuple.dst = widen(ip->dst);
-  tuple.protocol = ip->protocol;
-  return fill_ports(tuple, bytes.data() + ip->header_length(), bytes.size() - ip->header_length());
-}
-
-CtPacket icmp_error_packet(const Packet& packet, const ParsedHeaders& parsed) {
-  // The quoted packet may lie in the payload: up to 60 + 8 bytes of it are needed.
-  std::uint8_t quoted[68];
-  const std::uint32_t n = std::min<std::uint32_t>(sizeof quoted, parsed.l3_end - parsed.payload);
-  const std::uint32_t in_headers = std::min(n, packet.header_size() - parsed.payload);
-  std::copy_n(packet.data() + parsed.payload, in_headers, quoted);
-  packet.payload.materialise(0, {quoted + in_headers, n - in_headers});
-  CtPacket out;
-  if (quoted_tuple({quoted, n}, parsed.is_ipv6(), out.tuple)) out.kind = CtPacket::Kind::icmp_error;
-  return out;
-}
+constexpr std::uint8_t both(unsigned a, unsigned b) { return static_cast<std::uint8_t>(a | b); }
 
 }  // namespace
 
@@ -90,38 +27,6 @@ CtTuple CtTuple::reversed() const {
           protocol,
           is6,
           static_cast<std::uint8_t>(echo == 0 ? 0 : 3 - echo)};
-}
-
-CtPacket ct_packet(const Packet& packet, const ParsedHeaders& parsed) {
-  CtPacket out;
-  if (!parsed.ok() || parsed.ip_version == 0 || parsed.fragment == Fragment::later) return out;
-  const std::uint8_t* p = packet.data();
-  CtTuple& tuple = out.tuple;
-  tuple.protocol = parsed.ip_proto;
-  tuple.is6 = parsed.is_ipv6();
-  if (tuple.is6) {
-    const auto& ip = wire::at<wire::Ipv6Header>(p + parsed.l3);
-    tuple.src = ip.src;
-    tuple.dst = ip.dst;
-  } else {
-    const auto& ip = wire::at<wire::Ipv4Header>(p + parsed.l3);
-    tuple.src = widen(ip.src);
-    tuple.dst = widen(ip.dst);
-  }
-  if (parsed.l4 == 0) {
-    // No transport header that we know: a connection of addresses and protocol. ICMP of the other
-    // family, which no stack would take, is none.
-    if (!is_icmp(tuple.protocol)) out.kind = CtPacket::Kind::flow;
-    return out;
-  }
-  if (is_icmp(tuple.protocol) && is_error_type(p[parsed.l4], tuple.is6)) {
-    return icmp_error_packet(packet, parsed);
-  }
-  if (fill_ports(tuple, p + parsed.l4, parsed.payload - parsed.l4)) {
-    out.kind = CtPacket::Kind::flow;
-    out.tcp_flags = parsed.tcp_flags;
-  }
-  return out;
 }
 
 ConnTrack::ConnTrack(CtOptions options, std::uint64_t hash_seed)
@@ -139,25 +44,80 @@ std::uint32_t ConnTrack::hash_of(const CtTuple& t, std::uint16_t zone) const {
   return static_cast<std::uint32_t>(h ^ h >> 32);
 }
 
-std::int64_t ConnTrack::locate(const CtTuple& tuple, std::uint16_t zone, std::uint32_t hash,
-                               bool& reply) const {
-  if (slots_.empty()) return -1;
+CtTuple ConnTrack::original_of(const Entry& e) const {
+  return {e.src,
+          e.dst,
+          e.src_port,
+          e.dst_port,
+          e.protocol,
+          e.has(Entry::kIs6),
+          static_cast<std::uint8_t>(is_icmp(e.protocol) ? 1 : 0)};
+}
+
+CtTuple ConnTrack::reply_of(const Entry& e) const {
+  CtTuple t = original_of(e).reversed();
+  if (e.reply == 0) return t;
+  const Reply& r = replies_[e.reply - 1];
+  t.src = r.src;
+  t.dst = r.dst;
+  t.src_port = r.src_port;
+  t.dst_port = r.dst_port;
+  return t;
+}
+
+Connection ConnTrack::connection_of(const Entry& e) const {
+  Connection c;
+  c.original = original_of(e);
+  c.reply = reply_of(e);
+  c.expires = e.expires;
+  c.mark = e.mark;
+  if (e.label != 0) c.label = labels_[e.label - 1];
+  c.zone = e.zone;
+  c.tcp = e.state();
+  c.seen_reply = e.has(Entry::kSeenReply);
+  c.dnat = e.reply != 0 && e.has(Entry::kDnat);
+  c.snat = e.reply != 0 && !c.dnat;
+  if (e.tcp != 0) c.windows = tcp_[e.tcp - 1];
+  return c;
+}
+
+std::uint32_t ConnTrack::locate(const CtTuple& t, std::uint16_t zone, std::uint32_t hash,
+                                bool& reply) const {
+  if (slots_.empty()) return kNone;
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t i = hash & mask; slots_[i].index != 0; i = (i + 1) & mask) {
     if (slots_[i].hash != hash) continue;
     const std::uint32_t index = slots_[i].index - 1;
-    const Connection& c = entries_[index].connection;
-    if (c.zone != zone) continue;
-    if (c.original == tuple) {
+    const Entry& e = entries_[index];
+    if (e.zone != zone || e.protocol != t.protocol || e.has(Entry::kIs6) != t.is6) continue;
+    if (e.src == t.src && e.dst == t.dst && e.src_port == t.src_port && e.dst_port == t.dst_port &&
+        t.echo != 2) {
       reply = false;
       return index;
     }
-    if (c.original == tuple.reversed()) {
+    if (t.echo == 1) continue;  // no reply
+    const bool found =
+        e.reply == 0 ? e.src == t.dst && e.dst == t.src && e.src_port == t.dst_port &&
+                           e.dst_port == t.src_port
+                     : !options_.nat_without_reply &&
+                           replies_[e.reply - 1] == Reply{t.src, t.dst, t.src_port, t.dst_port};
+    if (found) {
       reply = true;
       return index;
     }
   }
-  return -1;
+  return kNone;
+}
+
+void ConnTrack::prefetch_slot(std::uint32_t hash) const {
+  if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]);
+}
+
+void ConnTrack::prefetch_connection(std::uint32_t hash) const {
+  if (slots_.empty()) return;
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t i = hash & mask; slots_[i].index != 0; i = (i + 1) & mask)
+    if (slots_[i].hash == hash) return __builtin_prefetch(&entries_[slots_[i].index - 1]);
 }
 
 void ConnTrack::grow() {
@@ -172,47 +132,19 @@ void ConnTrack::grow() {
   slots_ = std::move(slots);
 }
 
-ConnTrack::Zone& ConnTrack::zone_of(std::uint16_t zone) {
-  auto it = std::lower_bound(zones_.begin(), zones_.end(), zone,
-                             [](const Zone& z, std::uint16_t n) { return z.zone < n; });
-  if (it == zones_.end() || it->zone != zone) it = zones_.insert(it, Zone{zone, 0, 0});
-  return *it;
-}
-
-bool ConnTrack::make(const Connection& connection, std::uint32_t hash, Time now) {
-  Zone* zone = &zone_of(connection.zone);
-  auto full = [&] {
-    return live_ >= options_.max_connections || (zone->limit != 0 && zone->count >= zone->limit);
-  };
-  if (full()) [[unlikely]] {
-    expire(now, kReclaimWhenFull);
-    if (full()) return false;
-  }
-  if ((live_ + std::size_t{1}) * 4 > slots_.size() * 3) grow();
-  if (free_ == 0) {
-    entries_.emplace_back();
-    free_ = static_cast<std::uint32_t>(entries_.size());
-  }
-  const std::uint32_t index = free_ - 1;
-  Entry& entry = entries_[index];
-  free_ = entry.next_free;
-  entry.connection = connection;
-  entry.hash = hash;
-  entry.next_free = kUsed;
+void ConnTrack::put_slot(std::uint32_t hash, std::uint32_t index) {
+  if ((used_slots_ + std::size_t{1}) * 4 > slots_.size() * 3) grow();
   const std::size_t mask = slots_.size() - 1;
   std::size_t i = hash & mask;
   while (slots_[i].index != 0) i = (i + 1) & mask;
   slots_[i] = {hash, index + 1};
-  ++zone->count;
-  ++live_;
-  return true;
+  ++used_slots_;
 }
 
-void ConnTrack::erase(std::uint32_t index) {
-  Entry& entry = entries_[index];
+void ConnTrack::take_slot(std::uint32_t hash, std::uint32_t index) {
   const std::size_t mask = slots_.size() - 1;
-  std::size_t hole = entry.hash & mask;
-  while (slots_[hole].index != index + 1) hole = (hole + 1) & mask;
+  std::size_t hole = hash & mask;
+  while (slots_[hole].index != index + 1 || slots_[hole].hash != hash) hole = (hole + 1) & mask;
   // Backward shift: whatever could not be at home because of the hole moves up.
   for (std::size_t i = (hole + 1) & mask; slots_[i].index != 0; i = (i + 1) & mask) {
     const std::size_t home = slots_[i].hash & mask;
@@ -222,153 +154,348 @@ void ConnTrack::erase(std::uint32_t index) {
     }
   }
   slots_[hole] = {};
-  --zone_of(entry.connection.zone).count;
+  --used_slots_;
+}
+
+ConnTrack::Zone& ConnTrack::zone_of(std::uint16_t zone) {
+  auto it = std::lower_bound(zones_.begin(), zones_.end(), zone,
+                             [](const Zone& z, std::uint16_t n) { return z.zone < n; });
+  if (it == zones_.end() || it->zone != zone) it = zones_.insert(it, Zone{zone, 0, 0});
+  return *it;
+}
+
+bool ConnTrack::has_room(std::uint16_t zone, Time now) {
+  const auto full = [&] {
+    const Zone& z = zone_of(zone);
+    return live_ >= options_.max_connections || (z.limit != 0 && z.count >= z.limit);
+  };
+  if (!full()) [[likely]]
+    return true;
+  expire(now, kReclaimWhenFull);
+  return !full();
+}
+
+/// Fills in the tuple of the replies and inserts the connection.
+CtResult::Refused ConnTrack::make(Connection& c, std::uint32_t hash, const NatSpec& nat, Time now,
+                                  std::uint32_t& index) {
+  if (!has_room(c.zone, now)) return CtResult::Refused::full;
+  bool reply = false;
+  c.reply = c.original.reversed();
+  if (nat.chooses()) {
+    struct Asked {
+      const ConnTrack& table;
+      std::uint16_t zone;
+      Time now;
+    } const asked{*this, c.zone, now};
+    const auto chosen = choose_reply(nat, c.original, seed_, [&asked](const CtTuple& t) {
+      bool unused = false;
+      const std::uint32_t i =
+          asked.table.locate(t, asked.zone, asked.table.hash_of(t, asked.zone), unused);
+      return i != kNone && asked.table.alive(i, asked.now);
+    });
+    if (!chosen) return CtResult::Refused::nat_exhausted;
+    if (*chosen != c.reply) {
+      c.reply = *chosen;
+      c.dnat = nat.kind == NatSpec::Kind::destination;
+      c.snat = !c.dnat;
+    }
+  }
+  if (c.translated() || translated_ != 0) {
+    const std::uint32_t other = locate(c.reply, c.zone, hash_of(c.reply, c.zone), reply);
+    if (other != kNone) {
+      if (alive(other, now)) return CtResult::Refused::clash;
+      erase(other);
+    }
+  }
+  index = insert(c, hash);
+  return CtResult::Refused::no;
+}
+
+std::uint32_t ConnTrack::insert(const Connection& c, std::uint32_t hash) {
+  const std::uint32_t index = entries_.take();
+  Entry& e = entries_[index];
+  e.src = c.original.src;
+  e.dst = c.original.dst;
+  e.src_port = c.original.src_port;
+  e.dst_port = c.original.dst_port;
+  e.protocol = c.original.protocol;
+  e.zone = c.zone;
+  e.bits = both(Entry::kUsed, (c.original.is6 ? Entry::kIs6 : 0u) |
+                                  (c.seen_reply ? Entry::kSeenReply : 0u) |
+                                  (c.dnat ? Entry::kDnat : 0u));
+  e.set_state(c.tcp);
+  e.expires = c.expires;
+  e.mark = c.mark;
+  if (c.tcp != TcpState::none) {
+    e.tcp = tcp_.take() + 1;
+    tcp_[e.tcp - 1] = c.windows;
+  }
+  if (c.translated()) {
+    e.reply = replies_.take() + 1;
+    replies_[e.reply - 1] = {c.reply.src, c.reply.dst, c.reply.src_port, c.reply.dst_port};
+    ++translated_;
+  }
+  set_label(e, c.label);
+  put_slot(hash, index);
+  if (c.translated()) put_slot(hash_of(c.reply, c.zone), index);
+  ++zone_of(c.zone).count;
+  ++live_;
+  return index;
+}
+
+void ConnTrack::set_label(Entry& e, Ip6 label) {
+  if (label == Ip6{}) {
+    if (e.label != 0) labels_.give(e.label - 1);
+    e.label = 0;
+    return;
+  }
+  if (e.label == 0) e.label = labels_.take() + 1;
+  labels_[e.label - 1] = label;
+}
+
+void ConnTrack::erase(std::uint32_t index) {
+  Entry& e = entries_[index];
+  take_slot(hash_of(original_of(e), e.zone), index);
+  if (e.reply != 0) {
+    take_slot(hash_of(reply_of(e), e.zone), index);
+    replies_.give(e.reply - 1);
+    --translated_;
+  }
+  if (e.tcp != 0) tcp_.give(e.tcp - 1);
+  set_label(e, {});
+  --zone_of(e.zone).count;
   --live_;
-  entry.next_free = free_;
-  free_ = index + 1;
+  e.bits = 0;
+  entries_.give(index);
 }
 
 // --- tracking ------------------------------------------------------------------------------------
 
-Duration ConnTrack::timeout_of(const Connection& c) const {
-  switch (c.tcp) {
+Duration ConnTrack::timeout_of(const Entry& e, TcpStep::Timer timer) const {
+  const CtTimeouts* t = &options_.timeouts;
+  if (!policies_.empty()) {
+    const auto it = std::lower_bound(policies_.begin(), policies_.end(), e.zone,
+                                     [](const auto& p, std::uint16_t z) { return p.first < z; });
+    if (it != policies_.end() && it->first == e.zone) t = &it->second;
+  }
+  Duration by_state{};
+  switch (e.state()) {
     case TcpState::none:
-      break;
+      if (e.protocol == wire::kProtoUdp) return e.has(Entry::kSeenReply) ? t->udp_replied : t->udp;
+      return is_icmp(e.protocol) ? t->icmp : t->other;
     case TcpState::syn_sent:
     case TcpState::syn_sent2:
-      return options_.tcp_syn_sent;
+      by_state = t->tcp_syn_sent;
+      break;
     case TcpState::syn_received:
-      return options_.tcp_syn_received;
+      by_state = t->tcp_syn_received;
+      break;
     case TcpState::established:
-      return options_.tcp_established;
+      by_state = t->tcp_established;
+      break;
     case TcpState::fin_wait:
-      return options_.tcp_fin_wait;
+      by_state = t->tcp_fin_wait;
+      break;
     case TcpState::close_wait:
-      return options_.tcp_close_wait;
+      by_state = t->tcp_close_wait;
+      break;
     case TcpState::last_ack:
-      return options_.tcp_last_ack;
+      by_state = t->tcp_last_ack;
+      break;
     case TcpState::time_wait:
-      return options_.tcp_time_wait;
+      by_state = t->tcp_time_wait;
+      break;
     case TcpState::close:
-      return options_.tcp_close;
+      by_state = t->tcp_close;
+      break;
   }
-  const std::uint8_t protocol = c.original.protocol;
-  if (protocol == wire::kProtoUdp) return c.seen_reply ? options_.udp_replied : options_.udp;
-  return is_icmp(protocol) ? options_.icmp : options_.other;
+  switch (timer) {
+    case TcpStep::Timer::state:
+      return by_state;
+    case TcpStep::Timer::closed:
+      return t->tcp_close;
+    case TcpStep::Timer::repeated:
+      return std::min(by_state, t->tcp_repeated);
+    case TcpStep::Timer::unacknowledged:
+      return std::min(by_state, t->tcp_unacknowledged);
+  }
+  return by_state;
 }
 
-ConnTrack::Found ConnTrack::look(const CtPacket& packet, std::uint16_t zone, Time now,
-                                 Mode mode) const {
-  Found found;
-  if (packet.kind == CtPacket::Kind::invalid) return found;
-  const CtTuple& tuple = packet.tuple;
-  found.hash = hash_of(tuple, zone);
-  std::int64_t index = locate(tuple, zone, found.hash, found.reply);
-  if (index >= 0 && entries_[static_cast<std::size_t>(index)].connection.expires <= now) {
-    found.stale = index;
-    index = -1;
-  }
+namespace {
 
-  CtResult& result = found.result;
-  if (packet.kind == CtPacket::Kind::icmp_error) {
-    found.stale = -1;
-    if (index < 0) return found;
-    // The error runs against the packet that it quotes.
-    result.state =
-        static_cast<std::uint8_t>(kCtTracked | kCtRelated | (found.reply ? 0 : kCtReply));
-    result.mark = entries_[static_cast<std::size_t>(index)].connection.mark;
-    return found;
-  }
+/// ct_state's bits for a packet that is translated.
+std::uint8_t nat_bits(bool dnat, bool reply) { return dnat != reply ? kCtDnat : kCtSnat; }
 
-  const bool is_tcp = tuple.protocol == wire::kProtoTcp;
-  if (index >= 0) {
-    const Connection& c = entries_[static_cast<std::size_t>(index)].connection;
-    TcpStep step{TcpStep::Kind::ignore, c.tcp};
-    if (is_tcp && mode != Mode::settled) step = tcp_step(c.tcp, packet.tcp_flags, found.reply);
-    if (step.kind != TcpStep::Kind::reopen) {
-      result.mark = c.mark;
-      if (step.kind == TcpStep::Kind::invalid) return found;
-      found.index = index;
-      found.next = step.next;
-      found.refresh = !is_tcp || step.kind == TcpStep::Kind::go;
-      result.state = kCtTracked;
-      if (found.reply) {
-        result.state |= kCtEstablished | kCtReply;
-      } else {
-        result.state |= c.seen_reply ? kCtEstablished : kCtNew;
-      }
-      return found;
-    }
-    found.stale = index;
-  }
-  if (is_tcp) {
-    const TcpStep step = tcp_step(TcpState::none, packet.tcp_flags, false);
-    const bool loose = step.next == TcpState::established;
-    if (step.kind != TcpStep::Kind::go || (loose && !options_.tcp_loose)) return found;
-    found.next = step.next;
-  }
-  if (tuple.echo == 2) return found;  // an echo reply that nobody asked for
-  found.reply = false;
+}  // namespace
+
+CtResult ConnTrack::answer_error(const CtPacket& packet, std::uint16_t zone, Time now,
+                                 bool nat) const {
+  CtResult result;
+  // The error runs against the packet that it quotes.
+  const CtTuple direction = packet.tuple.reversed();
+  const std::uint32_t index = locate(direction, zone, hash_of(direction, zone), result.reply);
+  if (index == kNone || !alive(index, now)) return {};
+  const Entry& e = entries_[index];
+  result.state = both(kCtTracked | kCtRelated, result.reply ? kCtReply : 0u);
+  result.mark = e.mark;
+  result.connection = index + 1;
+  result.translate = nat && e.reply != 0;
+  if (result.translate) result.state |= nat_bits(e.has(Entry::kDnat), result.reply);
+  return result;
+}
+
+CtResult ConnTrack::answer_unknown(const CtPacket& packet) const {
+  CtResult result;
+  if (packet.tuple.protocol == wire::kProtoTcp &&
+      tcp_could_start(packet.tcp, options_.tcp).kind != TcpStep::Kind::go)
+    return result;
+  if (packet.tuple.echo == 2) return result;  // an echo reply that nobody asked for
   result.state = kCtTracked | kCtNew;
-  return found;
+  return result;
 }
 
-void ConnTrack::advance(const Found& found, Time now) {
-  if (found.stale >= 0) erase(static_cast<std::uint32_t>(found.stale));
-  if (found.index < 0) return;
-  Connection& c = entries_[static_cast<std::size_t>(found.index)].connection;
-  c.tcp = found.next;
-  c.seen_reply |= found.reply;
-  if (found.refresh) c.expires = now + timeout_of(c);
-}
-
-CtResult ConnTrack::track(const CtPacket& packet, std::uint16_t zone, Time now) {
-  const Found found = look(packet, zone, now, Mode::advance);
-  advance(found, now);
-  return found.result;
-}
-
-CtResult ConnTrack::peek(const CtPacket& packet, std::uint16_t zone, Time now) const {
-  return look(packet, zone, now, Mode::peek).result;
-}
-
-CtResult ConnTrack::commit(const CtPacket& packet, std::uint16_t zone, Time now, std::uint32_t mark,
-                           std::uint32_t mark_mask, bool already_tracked) {
-  Found found = look(packet, zone, now, already_tracked ? Mode::settled : Mode::advance);
-  if (!already_tracked) {
-    advance(found, now);
-  } else if (found.stale >= 0) {
-    erase(static_cast<std::uint32_t>(found.stale));
+bool ConnTrack::answer_known(std::uint32_t index, const CtPacket& packet, bool reply, Mode mode,
+                             bool nat, TcpTrack* track, CtResult& result, TcpStep& step) const {
+  const Entry& e = entries_[index];
+  step = {TcpStep::Kind::go, e.state()};
+  if (track != nullptr && mode != Mode::settled) {
+    step = tcp_step(*track, e.state(), packet.tcp, reply, e.has(Entry::kSeenReply), options_.tcp);
+    if (step.kind == TcpStep::Kind::reopen) return false;
   }
-  CtResult& result = found.result;
-  if (found.index >= 0) {
-    std::uint32_t& stored = entries_[static_cast<std::size_t>(found.index)].connection.mark;
-    stored = (stored & ~mark_mask) | (mark & mark_mask);
-    result.mark = stored;
+  result.mark = e.mark;
+  if (step.kind == TcpStep::Kind::invalid) return true;
+  result.connection = index + 1;
+  result.reply = reply;
+  if (reply) {
+    result.state = kCtTracked | kCtEstablished | kCtReply;
+  } else {
+    result.state = both(kCtTracked, e.has(Entry::kSeenReply) ? kCtEstablished : kCtNew);
+  }
+  result.translate = nat && e.reply != 0;
+  if (result.translate) result.state |= nat_bits(e.has(Entry::kDnat), reply);
+  return true;
+}
+
+CtResult ConnTrack::go(const CtPacket& packet, std::uint16_t zone, Time now, Mode mode, bool nat,
+                       std::uint32_t hash) {
+  if (packet.kind == CtPacket::Kind::invalid) return {};
+  if (packet.kind == CtPacket::Kind::icmp_error) return answer_error(packet, zone, now, nat);
+  bool reply = false;
+  const std::uint32_t index = locate(packet.tuple, zone, hash, reply);
+  if (index == kNone) return answer_unknown(packet);
+  if (!alive(index, now)) {
+    erase(index);
+    return answer_unknown(packet);
+  }
+  Entry& e = entries_[index];
+  CtResult result;
+  TcpStep step;
+  if (!answer_known(index, packet, reply, mode, nat, e.tcp != 0 ? &tcp_[e.tcp - 1] : nullptr,
+                    result, step)) {
+    erase(index);
+    return answer_unknown(packet);
+  }
+  if (result.connection == 0 || mode != Mode::advance) return result;
+  e.set_state(step.next);
+  if (reply) e.bits |= Entry::kSeenReply;
+  if (step.kind == TcpStep::Kind::go) e.expires = now + timeout_of(e, step.timer);
+  return result;
+}
+
+CtResult ConnTrack::track(const CtPacket& packet, std::uint16_t zone, Time now, bool nat,
+                          std::uint32_t hash) {
+  return go(packet, zone, now, Mode::advance, nat, hash);
+}
+
+CtResult ConnTrack::peek(const CtPacket& packet, std::uint16_t zone, Time now, bool nat) const {
+  if (packet.kind == CtPacket::Kind::invalid) return {};
+  if (packet.kind == CtPacket::Kind::icmp_error) return answer_error(packet, zone, now, nat);
+  bool reply = false;
+  const std::uint32_t index = locate(packet.tuple, zone, hash_of(packet.tuple, zone), reply);
+  CtResult result;
+  if (index == kNone || !alive(index, now)) return answer_unknown(packet);
+  const Entry& e = entries_[index];
+  TcpTrack copy;
+  if (e.tcp != 0) copy = tcp_[e.tcp - 1];
+  TcpStep step;
+  if (answer_known(index, packet, reply, Mode::peek, nat, e.tcp != 0 ? &copy : nullptr, result,
+                   step))
+    return result;
+  return answer_unknown(packet);
+}
+
+CtResult ConnTrack::commit(const CtPacket& packet, std::uint16_t zone, Time now,
+                           const CtCommit& what, bool already_tracked) {
+  const std::uint32_t hash = this->hash(packet, zone);
+  const bool flow = packet.kind == CtPacket::Kind::flow;
+  if (what.force && flow && (answer_unknown(packet).state & kCtNew) != 0) {
+    bool reply = false;
+    const std::uint32_t index = locate(packet.tuple, zone, hash, reply);
+    if (index != kNone && reply) erase(index);
+  }
+  CtResult result = go(packet, zone, now, already_tracked ? Mode::settled : Mode::advance,
+                       what.nat.kind != NatSpec::Kind::none, hash);
+  const auto merge = [](std::uint64_t old, std::uint64_t value, std::uint64_t mask) {
+    return (old & ~mask) | (value & mask);
+  };
+  if (result.connection != 0) {
+    if (!flow) return result;
+    Entry& e = entries_[result.connection - 1];
+    e.mark = static_cast<std::uint32_t>(merge(e.mark, what.mark, what.mark_mask));
+    result.mark = e.mark;
+    if (what.label_mask != Ip6{}) {
+      const Ip6 old = label(result);
+      set_label(e, {merge(old.high, what.label.high, what.label_mask.high),
+                    merge(old.low, what.label.low, what.label_mask.low)});
+    }
     return result;
   }
   if ((result.state & kCtNew) == 0) return result;
   Connection c;
   c.original = packet.tuple;
   c.zone = zone;
-  c.mark = mark & mark_mask;
-  c.tcp = found.next;
-  c.expires = now + timeout_of(c);
-  if (make(c, found.hash, now)) {
-    result.created = true;
-    result.mark = c.mark;
-  } else {
-    result.full = true;
-  }
+  c.mark = what.mark & what.mark_mask;
+  c.label = {what.label.high & what.label_mask.high, what.label.low & what.label_mask.low};
+  TcpStep step{TcpStep::Kind::go, TcpState::none};
+  if (packet.tuple.protocol == wire::kProtoTcp)
+    step = tcp_start(c.windows, packet.tcp, options_.tcp);
+  c.tcp = step.next;
+  std::uint32_t index = kNone;
+  result.refused = make(c, hash, what.nat, now, index);
+  if (result.refused != CtResult::Refused::no) return result;
+  Entry& e = entries_[index];
+  e.expires = now + timeout_of(e, step.timer);
+  result.created = true;
+  result.mark = c.mark;
+  result.connection = index + 1;
+  result.translate = c.translated();
+  if (result.translate) result.state |= nat_bits(c.dnat, false);
   return result;
 }
 
-const Connection* ConnTrack::find(const CtTuple& tuple, std::uint16_t zone, Time now) const {
+CtTuple ConnTrack::translation(const CtResult& result) const {
+  const Entry& e = entries_[result.connection - 1];
+  return result.reply ? original_of(e).reversed() : reply_of(e).reversed();
+}
+
+Ip6 ConnTrack::label(const CtResult& result) const {
+  if (result.connection == 0) return {};
+  const Entry& e = entries_[result.connection - 1];
+  return e.label == 0 ? Ip6{} : labels_[e.label - 1];
+}
+
+CtTuple ConnTrack::original(const CtResult& result, const CtPacket& packet) const {
+  if (result.connection != 0) return original_of(entries_[result.connection - 1]);
+  return (result.state & kCtInvalid) != 0 ? CtTuple{} : packet.tuple;
+}
+
+std::optional<Connection> ConnTrack::find(const CtTuple& tuple, std::uint16_t zone,
+                                          Time now) const {
   bool reply = false;
-  const std::int64_t index = locate(tuple, zone, hash_of(tuple, zone), reply);
-  if (index < 0) return nullptr;
-  const Connection& c = entries_[static_cast<std::size_t>(index)].connection;
-  return c.expires > now ? &c : nullptr;
+  const std::uint32_t index = locate(tuple, zone, hash_of(tuple, zone), reply);
+  if (index == kNone || !alive(index, now)) return std::nullopt;
+  return connection_of(entries_[index]);
 }
 
 // --- the whole -----------------------------------------------------------------------------------
@@ -379,17 +506,30 @@ std::uint32_t ConnTrack::size_of_zone(std::uint16_t zone) const {
   return 0;
 }
 
+std::size_t ConnTrack::memory() const {
+  return slots_.capacity() * sizeof(Slot) + entries_.memory() + tcp_.memory() + replies_.memory() +
+         labels_.memory() + zones_.capacity() * sizeof(Zone) +
+         policies_.capacity() * sizeof(policies_[0]);
+}
+
 void ConnTrack::set_zone_limit(std::uint16_t zone, std::uint32_t limit) {
   zone_of(zone).limit = limit;
 }
 
+void ConnTrack::set_zone_timeouts(std::uint16_t zone, const CtTimeouts& timeouts) {
+  std::erase_if(policies_, [zone](const auto& p) { return p.first == zone; });
+  policies_.insert(std::upper_bound(policies_.begin(), policies_.end(), zone,
+                                    [](std::uint16_t z, const auto& p) { return z < p.first; }),
+                   {zone, timeouts});
+}
+
 std::uint32_t ConnTrack::expire(Time now, std::uint32_t max_slots) {
   std::uint32_t gone = 0;
-  const auto n = static_cast<std::uint32_t>(std::min<std::size_t>(max_slots, entries_.size()));
-  for (std::uint32_t i = 0; i < n; ++i) {
+  for (std::uint32_t n = std::min(max_slots, entries_.size()); n > 0; --n) {
     if (cursor_ >= entries_.size()) cursor_ = 0;
     const std::uint32_t index = cursor_++;
-    if (!entries_[index].used() || entries_[index].connection.expires > now) continue;
+    const Entry& e = entries_[index];
+    if (!e.has(Entry::kUsed) || alive(index, now)) continue;
     erase(index);
     ++gone;
   }
@@ -399,7 +539,7 @@ std::uint32_t ConnTrack::expire(Time now, std::uint32_t max_slots) {
 std::uint32_t ConnTrack::remove_if(const std::function<bool(const Connection&)>& predicate) {
   std::uint32_t gone = 0;
   for (std::uint32_t i = 0; i < entries_.size(); ++i) {
-    if (!entries_[i].used() || !predicate(entries_[i].connection)) continue;
+    if (!entries_[i].has(Entry::kUsed) || !predicate(connection_of(entries_[i]))) continue;
     erase(i);
     ++gone;
   }
@@ -407,15 +547,20 @@ std::uint32_t ConnTrack::remove_if(const std::function<bool(const Connection&)>&
 }
 
 std::uint32_t ConnTrack::remove_zone(std::uint16_t zone) {
-  return remove_if([zone](const Connection& c) { return c.zone == zone; });
+  std::uint32_t gone = 0;
+  for (std::uint32_t i = 0; i < entries_.size() && zone_of(zone).count != 0; ++i) {
+    if (!entries_[i].has(Entry::kUsed) || entries_[i].zone != zone) continue;
+    erase(i);
+    ++gone;
+  }
+  return gone;
 }
 
 std::vector<Connection> ConnTrack::connections(std::uint16_t zone, Time now) const {
   std::vector<Connection> out;
-  for (const Entry& e : entries_) {
-    if (e.used() && e.connection.zone == zone && e.connection.expires > now) {
-      out.push_back(e.connection);
-    }
+  for (std::uint32_t i = 0; i < entries_.size(); ++i) {
+    const Entry& e = entries_[i];
+    if (e.has(Entry::kUsed) && e.zone == zone && alive(i, now)) out.push_back(connection_of(e));
   }
   std::sort(out.begin(), out.end(),
             [](const Connection& a, const Connection& b) { return a.original < b.original; });

@@ -5,11 +5,10 @@
 // packet without a connection is `new`; it stays so until somebody *commits* it. As in OVS, packets
 // of the original direction are `new` until a reply has been seen and `est` from then on; replies
 // are `est|rpl`; an ICMP error about a known connection is `rel` (and `rpl` if it travels against
-// the original direction); what makes no sense is `inv`. Every answer has `trk`.
+// the original direction); what makes no sense is `inv`. Every answer has `trk`. `snat` and `dnat`
+// say which side of this very packet the action translated (nat.h).
 //
-// TCP follows the state table of Linux's nf_conntrack (the nine states of TcpState), driven by
-// flags and direction; sequence windows are not checked (Linux: nf_conntrack_tcp_be_liberal). With
-// `tcp_loose` (default) an ACK without a connection may start one in the middle. A SYN on a
+// TCP has the states and the windows of Linux's nf_conntrack (conntrack_tcp.h). A SYN on a
 // connection that is over (time-wait, close) forgets it and is new.
 //
 // Time is injected. A connection whose time is up is treated as absent from that moment on;
@@ -17,23 +16,36 @@
 // never depends on when it is called. (Limits do count what is not reclaimed yet; a full table or
 // zone reclaims some before it refuses.)
 //
-// Storage: connections lie in a flat vector with a free list; an open-addressing table of
-// (hash, index) with linear probing and backward-shift deletion finds them. The hash is the same
-// for both directions, so a connection has one entry. Nothing here iterates in an order that
-// depends on the hash, except to reclaim memory. tests/oracle/conntrack_twin.h is the slow twin.
+// Every live connection has two tuples, of its original direction and of its replies; no tuple is
+// that of two connections of one zone. Without NAT the one is the other turned round. A commit that
+// would break this is refused: with NAT for want of a free address and port (nat_exhausted),
+// without as a clash.
+//
+// Storage: a connection is one cache line; TCP windows, the tuple of translated replies and labels
+// lie in slabs of their own and exist only where needed. An open-addressing table of (hash, index)
+// with linear probing and backward-shift deletion finds them. The hash is the same for both
+// directions, so a connection has one entry there, and a second one if it is translated. Nothing
+// here iterates in an order that depends on the hash, except to reclaim memory. An unused table
+// owns no memory. For bursts: hash all, prefetch_slot all, prefetch_connection all, then track with
+// the hash. tests/oracle/conntrack_twin.h is the slow twin.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/net_types.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "datapath/conntrack_tcp.h"
+#include "datapath/nat.h"
 #include "datapath/packet.h"
 #include "datapath/parse.h"
+#include "datapath/slab.h"
 
 namespace weft::datapath {
 
@@ -44,6 +56,8 @@ inline constexpr std::uint8_t kCtRelated = 0x04;
 inline constexpr std::uint8_t kCtReply = 0x08;
 inline constexpr std::uint8_t kCtInvalid = 0x10;
 inline constexpr std::uint8_t kCtTracked = 0x20;
+inline constexpr std::uint8_t kCtSnat = 0x40;
+inline constexpr std::uint8_t kCtDnat = 0x80;
 
 /// Both ends as one direction sees them. IPv4 addresses lie in the low 32 bits.
 struct CtTuple {
@@ -73,29 +87,13 @@ struct CtPacket {
     icmp_error,  ///< `tuple` is that of the packet that the error is about
   };
   Kind kind = Kind::invalid;
-  std::uint8_t tcp_flags = 0;
   CtTuple tuple{};
+  TcpSegment tcp{};
 };
 CtPacket ct_packet(const Packet& packet, const ParsedHeaders& parsed);
 
-enum class TcpState : std::uint8_t {
-  none,  ///< not TCP
-  syn_sent,
-  syn_received,
-  established,
-  fin_wait,
-  close_wait,
-  last_ack,
-  time_wait,
-  close,
-  syn_sent2,  ///< simultaneous open
-};
-const char* to_string(TcpState state);
-
-struct CtOptions {
-  std::uint32_t max_connections = 1u << 20;
-  bool tcp_loose = true;
-  // Linux's defaults.
+/// Linux's defaults.
+struct CtTimeouts {
   Duration tcp_syn_sent = seconds(120);
   Duration tcp_syn_received = seconds(60);
   Duration tcp_established = seconds(432'000);
@@ -104,49 +102,109 @@ struct CtOptions {
   Duration tcp_last_ack = seconds(30);
   Duration tcp_time_wait = seconds(120);
   Duration tcp_close = seconds(10);
-  Duration udp = seconds(30);  ///< only one direction seen
+  Duration tcp_repeated = seconds(300);        ///< the same acknowledgement three times
+  Duration tcp_unacknowledged = seconds(300);  ///< data on its way
+  Duration udp = seconds(30);                  ///< only one direction seen
   Duration udp_replied = seconds(120);
   Duration icmp = seconds(30);
   Duration other = seconds(600);
+  bool operator==(const CtTimeouts&) const = default;
 };
 
+struct CtOptions {
+  std::uint32_t max_connections = 1u << 20;
+  TcpPolicy tcp{};
+  CtTimeouts timeouts{};
+  // Planted faults (faults.h).
+  bool nat_without_reply = false;  ///< replies of a translated connection are not known as such
+  bool expired_answers = false;    ///< a connection whose time is up still answers
+};
+
+/// ct(commit,...)
+struct CtCommit {
+  std::uint32_t mark = 0, mark_mask = 0;  ///< exec(set_field:MARK/MASK->ct_mark)
+  Ip6 label{}, label_mask{};              ///< exec(set_field:LABEL/MASK->ct_label)
+  NatSpec nat{};
+  bool force = false;  ///< a packet of the reply direction ends the connection and begins its own
+  bool operator==(const CtCommit&) const = default;
+};
+
+/// A connection as others see it: a value.
 struct Connection {
   CtTuple original{};
+  CtTuple reply{};  ///< what replies look like before they are translated back
   Time expires{};
   std::uint32_t mark = 0;
+  Ip6 label{};
   std::uint16_t zone = 0;
   TcpState tcp = TcpState::none;
   bool seen_reply = false;
+  bool snat = false, dnat = false;  ///< which nat() made `reply` what it is
+  TcpTrack windows{};
+
+  bool translated() const { return snat || dnat; }
 };
 
 struct CtResult {
+  enum class Refused : std::uint8_t { no, full, nat_exhausted, clash };
   std::uint8_t state = kCtTracked | kCtInvalid;  ///< kCt* bits
-  bool full = false;                             ///< commit only: no room (ct.full)
+  Refused refused = Refused::no;                 ///< commit only: why there is no connection
   bool created = false;                          ///< commit only: this packet made the connection
+  bool translate = false;                        ///< the packet is to become translation()'s
+  bool reply = false;                            ///< the packet travels in the reply direction
   std::uint32_t mark = 0;                        ///< of the connection; 0 if there is none
+  std::uint32_t connection = 0;                  ///< its index + 1; 0: none
 };
 
 class ConnTrack {
  public:
   explicit ConnTrack(CtOptions options = {}, std::uint64_t hash_seed = 0);
 
-  /// ct(zone=...): finds and advances the connection.
-  CtResult track(const CtPacket& packet, std::uint16_t zone, Time now);
-  /// ct(commit,zone=...,exec(set_field:mark/mask->ct_mark)): makes the connection if the packet is
-  /// new, and sets the mark's bits in `mark_mask`. With `already_tracked` (track() was called for
-  /// this packet in this zone) the state does not advance a second time.
-  CtResult commit(const CtPacket& packet, std::uint16_t zone, Time now, std::uint32_t mark = 0,
-                  std::uint32_t mark_mask = 0, bool already_tracked = false);
-  /// What track() would say; changes nothing.
-  CtResult peek(const CtPacket& packet, std::uint16_t zone, Time now) const;
+  const CtOptions& options() const { return options_; }
+  /// For what is tracked from now on.
+  void set_options(const CtOptions& options) { options_ = options; }
 
-  /// The connection of a tuple in either direction, or nullptr. Valid until the next change.
-  const Connection* find(const CtTuple& tuple, std::uint16_t zone, Time now) const;
+  /// ct(zone=...): finds and advances the connection. With `nat`, a packet of a translated
+  /// connection is to be translated.
+  CtResult track(const CtPacket& packet, std::uint16_t zone, Time now, bool nat = false) {
+    return track(packet, zone, now, nat, hash(packet.tuple, zone, packet.kind));
+  }
+  CtResult track(const CtPacket& packet, std::uint16_t zone, Time now, bool nat,
+                 std::uint32_t hash);
+  /// ct(commit,zone=...,...): makes the connection if the packet is new, and sets the bits of mark
+  /// and label that are in the masks. With `already_tracked` (track() was called for this packet in
+  /// this zone) the state does not advance a second time.
+  CtResult commit(const CtPacket& packet, std::uint16_t zone, Time now, const CtCommit& what = {},
+                  bool already_tracked = false);
+  /// What track() would say; changes nothing.
+  CtResult peek(const CtPacket& packet, std::uint16_t zone, Time now, bool nat = false) const;
+
+  // --- after track or commit, before the next change ---
+  /// The tuple that a packet with result.translate gets (an ICMP error: its direction).
+  CtTuple translation(const CtResult& result) const;
+  Ip6 label(const CtResult& result) const;
+  /// The original tuple of its connection; of a packet that has none, its own.
+  CtTuple original(const CtResult& result, const CtPacket& packet) const;
+
+  // --- bursts ---
+  std::uint32_t hash(const CtPacket& packet, std::uint16_t zone) const {
+    return hash(packet.tuple, zone, packet.kind);
+  }
+  void prefetch_slot(std::uint32_t hash) const;
+  /// After prefetch_slot: the connection that the hash most likely names.
+  void prefetch_connection(std::uint32_t hash) const;
+
+  /// The connection of a tuple in either direction.
+  std::optional<Connection> find(const CtTuple& tuple, std::uint16_t zone, Time now) const;
   /// Connections of the table (those whose time is up and that are not reclaimed yet included).
   std::uint32_t size() const { return live_; }
   std::uint32_t size_of_zone(std::uint16_t zone) const;
+  /// Bytes that the table owns.
+  std::size_t memory() const;
   /// 0: no limit of its own.
   void set_zone_limit(std::uint16_t zone, std::uint32_t limit);
+  /// A timeout policy of its own.
+  void set_zone_timeouts(std::uint16_t zone, const CtTimeouts& timeouts);
 
   /// Reclaims what has expired, looking at no more than `max_slots` slots. Returns how many went.
   std::uint32_t expire(Time now, std::uint32_t max_slots = 4096);
@@ -161,9 +219,9 @@ class ConnTrack {
 
   /// A zone as bytes: versioned, sorted, times as remaining times. Nothing is removed.
   std::vector<std::uint8_t> export_zone(std::uint16_t zone, Time now) const;
-  /// Puts such bytes into `zone`; connections that exist are replaced. All or nothing: bytes that
-  /// are cut off, of another version or out of range are an Error. Returns how many came in; what
-  /// exceeds a limit is left out.
+  /// Puts such bytes into `zone`; connections that share a tuple with one of them are replaced. All
+  /// or nothing: bytes that are cut off, of another version or out of range are an Error. Returns
+  /// how many came in; what exceeds a limit is left out.
   Result<std::uint32_t> import_zone(std::uint16_t zone, std::span<const std::uint8_t> bytes,
                                     Time now);
 
@@ -172,51 +230,85 @@ class ConnTrack {
     std::uint32_t hash = 0;
     std::uint32_t index = 0;  ///< connection + 1; 0: empty
   };
-  static constexpr std::uint32_t kUsed = UINT32_MAX;
-  struct Entry {
-    Connection connection;
-    std::uint32_t hash = 0;
-    std::uint32_t next_free = 0;  ///< kUsed, or the next free index + 1
-    bool used() const { return next_free == kUsed; }
+  /// A connection: one cache line.
+  struct alignas(64) Entry {
+    Ip6 src, dst;
+    std::uint16_t src_port, dst_port;
+    std::uint8_t protocol;
+    std::uint8_t bits;  ///< k*; the TCP state in the upper half
+    std::uint16_t zone;
+    Time expires;
+    std::uint32_t mark;
+    std::uint32_t tcp, reply, label;  ///< index + 1 in the slabs; 0: none
+
+    static constexpr std::uint8_t kUsed = 1, kIs6 = 2, kSeenReply = 4, kDnat = 8;
+    bool has(std::uint8_t bit) const { return (bits & bit) != 0; }
+    TcpState state() const { return static_cast<TcpState>(bits >> 4); }
+    void set_state(TcpState s) {
+      bits = static_cast<std::uint8_t>((bits & 0x0f) | static_cast<unsigned>(s) << 4);
+    }
   };
-  static_assert(sizeof(Connection) == 56);
+  static_assert(sizeof(Entry) == 64);
+  /// The tuple of the replies of a translated connection.
+  struct Reply {
+    Ip6 src, dst;
+    std::uint16_t src_port, dst_port;
+    bool operator==(const Reply&) const = default;
+  };
   /// How a lookup treats the state: look only; advance; advanced already for this packet.
   enum class Mode : std::uint8_t { peek, advance, settled };
-  struct Found {
-    CtResult result;
-    std::int64_t index = -1;  ///< of a live connection
-    std::int64_t stale = -1;  ///< of one that is expired or over and must go
-    std::uint32_t hash = 0;
-    bool reply = false;
-    TcpState next = TcpState::none;  ///< state to go to
-    bool refresh = false;
-  };
   struct Zone {
     std::uint16_t zone;
     std::uint32_t count;
     std::uint32_t limit;
   };
+  static constexpr std::uint32_t kNone = UINT32_MAX;
 
+  std::uint32_t hash(const CtTuple& tuple, std::uint16_t zone, CtPacket::Kind kind) const {
+    return kind == CtPacket::Kind::invalid ? 0 : hash_of(tuple, zone);
+  }
   std::uint32_t hash_of(const CtTuple& tuple, std::uint16_t zone) const;
-  /// Index of the connection, or -1; `reply` says in which direction the tuple runs.
-  std::int64_t locate(const CtTuple& tuple, std::uint16_t zone, std::uint32_t hash,
-                      bool& reply) const;
-  /// What the packet is told, and what is to be done about it. Changes nothing.
-  Found look(const CtPacket& packet, std::uint16_t zone, Time now, Mode mode) const;
-  void advance(const Found& found, Time now);
-  bool make(const Connection& connection, std::uint32_t hash, Time now);
+  CtTuple original_of(const Entry& e) const;
+  CtTuple reply_of(const Entry& e) const;
+  Connection connection_of(const Entry& e) const;
+  /// Index of the connection, or kNone; `reply` says in which direction the tuple runs.
+  std::uint32_t locate(const CtTuple& tuple, std::uint16_t zone, std::uint32_t hash,
+                       bool& reply) const;
+  bool alive(std::uint32_t index, Time now) const {
+    return entries_[index].expires > now || options_.expired_answers;
+  }
+  CtResult answer_error(const CtPacket& packet, std::uint16_t zone, Time now, bool nat) const;
+  /// What a packet of a connection that is there is told. False: it is over, and the packet new.
+  bool answer_known(std::uint32_t index, const CtPacket& packet, bool reply, Mode mode, bool nat,
+                    TcpTrack* track, CtResult& result, TcpStep& step) const;
+  /// What a packet without a connection is told.
+  CtResult answer_unknown(const CtPacket& packet) const;
+  CtResult go(const CtPacket& packet, std::uint16_t zone, Time now, Mode mode, bool nat,
+              std::uint32_t hash);
+  CtResult::Refused make(Connection& connection, std::uint32_t hash, const NatSpec& nat, Time now,
+                         std::uint32_t& index);
+  bool has_room(std::uint16_t zone, Time now);
+  std::uint32_t insert(const Connection& connection, std::uint32_t hash);
+  void put_slot(std::uint32_t hash, std::uint32_t index);
+  void take_slot(std::uint32_t hash, std::uint32_t index);
+  void set_label(Entry& e, Ip6 label);
   void erase(std::uint32_t index);
   void grow();
   Zone& zone_of(std::uint16_t zone);
-  Duration timeout_of(const Connection& connection) const;
+  Duration timeout_of(const Entry& e, TcpStep::Timer timer) const;
 
   CtOptions options_;
   std::uint64_t seed_;
   std::vector<Slot> slots_;  ///< power of two
-  std::vector<Entry> entries_;
-  std::vector<Zone> zones_;  ///< sorted
-  std::uint32_t free_ = 0;   ///< index + 1
+  std::uint32_t used_slots_ = 0;
+  Slab<Entry> entries_;
+  Slab<TcpTrack> tcp_;
+  Slab<Reply> replies_;
+  Slab<Ip6> labels_;
+  std::vector<Zone> zones_;                                     ///< sorted
+  std::vector<std::pair<std::uint16_t, CtTimeouts>> policies_;  ///< sorted
   std::uint32_t live_ = 0;
+  std::uint32_t translated_ = 0;
   std::uint32_t cursor_ = 0;
 };
 

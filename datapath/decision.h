@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "datapath/conntrack.h"
 #include "datapath/flow_key.h"
 #include "datapath/rule.h"
 #include "datapath/tunnel/tunnel.h"
@@ -28,8 +29,8 @@ enum class StepKind : std::uint8_t {
   set_vlan,   ///< value: new tag control information; the frame has a tag
   push_vlan,  ///< value: tag control information
   pop_vlan,
-  track,        ///< ct: zone; then ct_state, ct_zone and ct_mark of the key are known
-  commit,       ///< ct: zone, value and mask of the mark
+  track,        ///< ct: zone, number: 1 translates; then the ct_ fields of the key are known
+  commit,       ///< ct: zone, value: cookie, number: index of Decision::commits
   aside,        ///< number: how many of the next steps work on a copy that nobody else sees
   recirculate,  ///< number: recirculation id
   arp_reply,    ///< value: MAC
@@ -86,11 +87,12 @@ struct Decision {
   std::vector<Step> steps;
   std::vector<OuterStep> outers;
   std::vector<IcmpErrorStep> errors;
+  std::vector<CtCommit> commits;
   std::vector<std::shared_ptr<InstalledRule>> rules;  ///< in the order hit; one may occur twice
   std::bitset<256> tables;                            ///< that were looked up
 
   bool same_effect(const Decision& o) const {
-    return steps == o.steps && outers == o.outers && errors == o.errors;
+    return steps == o.steps && outers == o.outers && errors == o.errors && commits == o.commits;
   }
 };
 

@@ -62,13 +62,15 @@ bool Pipeline::Impl::execute(Pass& pass, const Decision& decision, Outputs& resu
         track(pass, step);
         break;
       case StepKind::commit:
-        if (!commit(pass, step)) {
-          drop(pass.packet, DropReason::ct_full, step.value, result);
+        if (const DropReason why = commit(pass, step, decision.commits[step.number]);
+            why != DropReason::rule_drop) {
+          drop(pass.packet, why, step.value, result);
+          for (Pass& p : later) run(p, result);
           return false;
         }
         break;
       case StepKind::aside:
-        execute_aside(pass, {&decision.steps[i + 1], step.number});
+        execute_aside(pass, decision, {&decision.steps[i + 1], step.number});
         i += step.number;
         break;
       case StepKind::recirculate: {
@@ -88,6 +90,7 @@ bool Pipeline::Impl::execute(Pass& pass, const Decision& decision, Outputs& resu
         target->key.set(place::ct_state, pass.ct_result.state);
         target->key.set(place::ct_zone, pass.ct_zone);
         target->key.set(place::ct_mark, pass.ct_result.mark);
+        set_connection_fields(target->key, connections, pass.ct_result, pass.ct);
         ++target->recirculations;
         break;
       }
@@ -108,14 +111,15 @@ bool Pipeline::Impl::execute(Pass& pass, const Decision& decision, Outputs& resu
   return again;
 }
 
-void Pipeline::Impl::execute_aside(const Pass& pass, std::span<const Step> steps) {
+void Pipeline::Impl::execute_aside(const Pass& pass, const Decision& decision,
+                                   std::span<const Step> steps) {
   WEFT_CHECK(world.pool != nullptr, "set_world() has not been called");
   Pass copy = pass;
   copy.packet = world.pool->clone(*pass.packet, pass.packet->id);
   for (const Step& step : steps) {
     if (step.kind == StepKind::set) change(copy, step);
     if (step.kind == StepKind::track) track(copy, step);
-    if (step.kind == StepKind::commit) commit(copy, step);
+    if (step.kind == StepKind::commit) commit(copy, step, decision.commits[step.number]);
     if (step.kind == StepKind::set_vlan || step.kind == StepKind::push_vlan ||
         step.kind == StepKind::pop_vlan)
       change_tag(copy, step);
@@ -169,7 +173,7 @@ void Pipeline::Impl::change(Pass& pass, const Step& step) {
   pass.key.w[step.word] = (pass.key.w[step.word] & ~step.mask) | step.value;
   const bool tuple =
       (step.word >= 10 && step.word <= 13) || (step.word == 9 && step.mask >> 32 != 0);
-  if (tuple) pass.ct_read = pass.tracked = false;
+  if (tuple) pass.ct_read = pass.tracked = pass.translated = false;
 }
 
 void Pipeline::Impl::change_tag(Pass& pass, const Step& step) {
@@ -186,32 +190,66 @@ void Pipeline::Impl::change_tag(Pass& pass, const Step& step) {
   pass.key.set(place::hw_src, 0);
   std::fill(pass.key.w.begin() + 17, pass.key.w.begin() + kHeaderWords, 0);
   extract(*pass.packet, pass.parsed, pass.key);
-  pass.ct_read = false;
+  if (!pass.translated) pass.ct_read = false;
+}
+
+void set_connection_fields(FlowKey& key, const ConnTrack& connections, const CtResult& result,
+                           const CtPacket& packet) {
+  key.set128(place::ct_label, connections.label(result));
+  const CtTuple t = connections.original(result, packet);
+  const bool echo = t.echo != 0;  // as Open vSwitch: type and code
+  key.set128(place::ct_src, t.src);
+  key.set128(place::ct_dst, t.dst);
+  key.set(place::ct_nw_proto, t.protocol);
+  key.set(place::ct_tp_src, !echo ? t.src_port : t.is6 ? t.echo + 127 : t.echo == 1 ? 8 : 0);
+  key.set(place::ct_tp_dst, !echo ? t.dst_port : 0);
+}
+
+/// A packet is tracked as it is; one that NAT has changed in this zone, as it was before.
+void Pipeline::Impl::read_for_tracking(Pass& pass, std::uint16_t zone) {
+  if (pass.translated && zone != pass.ct_zone) pass.ct_read = pass.tracked = false;
+  if (pass.ct_read) return;
+  pass.ct = ct_packet(*pass.packet, pass.parsed);
+  pass.ct_read = true;
+  pass.translated = false;
+}
+
+void Pipeline::Impl::translate_if_due(Pass& pass) {
+  if (!pass.ct_result.translate || pass.translated) return;
+  translate_packet(*pass.packet, pass.parsed, pass.ct, connections.translation(pass.ct_result),
+                   !faults.skip_checksum_update);
+  extract(*pass.packet, pass.parsed, pass.key);
+  pass.translated = true;
 }
 
 void Pipeline::Impl::track(Pass& pass, const Step& step) {
-  if (!pass.ct_read) {
-    pass.ct = ct_packet(*pass.packet, pass.parsed);
-    pass.ct_read = true;
-  }
-  pass.ct_result = connections.track(pass.ct, step.zone, pass.now);
+  read_for_tracking(pass, step.zone);
+  pass.ct_result = connections.track(pass.ct, step.zone, pass.now, step.number != 0);
   pass.ct_zone = step.zone;
   pass.tracked = true;
+  translate_if_due(pass);
 }
 
-bool Pipeline::Impl::commit(Pass& pass, const Step& step) {
-  if (!pass.ct_read) {
-    pass.ct = ct_packet(*pass.packet, pass.parsed);
-    pass.ct_read = true;
-  }
-  if (faults.skip_commit) return true;
+/// Why the packet must go; DropReason::rule_drop if it need not.
+DropReason Pipeline::Impl::commit(Pass& pass, const Step& step, const CtCommit& what) {
+  read_for_tracking(pass, step.zone);
+  if (faults.skip_commit) return DropReason::rule_drop;
   const bool already = pass.tracked && pass.ct_zone == step.zone;
-  pass.ct_result =
-      connections.commit(pass.ct, step.zone, pass.now, static_cast<std::uint32_t>(step.mask >> 32),
-                         static_cast<std::uint32_t>(step.mask), already);
+  pass.ct_result = connections.commit(pass.ct, step.zone, pass.now, what, already);
   pass.ct_zone = step.zone;
   pass.tracked = true;
-  return !pass.ct_result.full;
+  switch (pass.ct_result.refused) {
+    case CtResult::Refused::no:
+      break;
+    case CtResult::Refused::full:
+      return DropReason::ct_full;
+    case CtResult::Refused::nat_exhausted:
+      return DropReason::ct_nat_exhausted;
+    case CtResult::Refused::clash:
+      return DropReason::ct_clash;
+  }
+  translate_if_due(pass);
+  return DropReason::rule_drop;
 }
 
 Packet* Pipeline::Impl::fresh_answer(const Pass& pass) {

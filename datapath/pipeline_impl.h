@@ -18,6 +18,10 @@ namespace weft::datapath {
 std::string format_steps(const Decision& decision);
 std::string format_key(const FlowKey& key, const FlowMask& mask);
 
+/// ct_label and the original tuple of the packet's connection.
+void set_connection_fields(FlowKey& key, const ConnTrack& connections, const CtResult& result,
+                           const CtPacket& packet);
+
 /// One packet on its way through the tables, once or (after ct) several times.
 struct Pass {
   Packet* packet = nullptr;
@@ -26,9 +30,10 @@ struct Pass {
   FlowKey key{};
   Time now{};
   int recirculations = 0;
-  bool ct_read = false;   ///< `ct` describes the packet as it is
-  bool tracked = false;   ///< in `ct_zone`, as it is
-  bool answered = false;  ///< a packet-too-big has been sent for it
+  bool ct_read = false;     ///< `ct` describes the packet as it is
+  bool tracked = false;     ///< in `ct_zone`, as it is (or was before NAT)
+  bool translated = false;  ///< by NAT in `ct_zone`; `ct` describes the packet before
+  bool answered = false;    ///< a packet-too-big has been sent for it
   std::uint16_t ct_zone = 0;
   CtPacket ct{};
   CtResult ct_result{};
@@ -91,7 +96,7 @@ struct Pipeline::Impl {
   /// True if the packet is to be looked up again.
   bool execute(Pass& pass, const Decision& decision, Outputs& result);
   /// Steps behind the packet's last use: only what they do to connections can be seen.
-  void execute_aside(const Pass& pass, std::span<const Step> steps);
+  void execute_aside(const Pass& pass, const Decision& decision, std::span<const Step> steps);
   Packet* copy_of(Pass& pass, Outputs& result);
   void output(Packet* packet, std::uint32_t port, Outputs& result) {
     result.out.push_back({packet, PortNo{port}});
@@ -104,7 +109,9 @@ struct Pipeline::Impl {
   void change(Pass& pass, const Step& step);
   void change_tag(Pass& pass, const Step& step);
   void track(Pass& pass, const Step& step);
-  bool commit(Pass& pass, const Step& step);
+  DropReason commit(Pass& pass, const Step& step, const CtCommit& what);
+  void read_for_tracking(Pass& pass, std::uint16_t zone);
+  void translate_if_due(Pass& pass);
   void icmp_error(Pass& pass, const IcmpErrorStep& error, Outputs& result);
   void reply(Pass& pass, const Step& step, Outputs& result);
   Packet* fresh_answer(const Pass& pass);

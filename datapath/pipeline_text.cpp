@@ -31,6 +31,15 @@ std::string format_set(const Step& s) {
   return "set(" + out + ")";
 }
 
+std::string format_commit(std::uint16_t zone, const CtCommit& c) {
+  std::string out = fmt::format("ct(commit,{}zone={}", c.force ? "force," : "", zone);
+  if (c.mark_mask != 0) out += fmt::format(",mark={:#x}/{:#x}", c.mark, c.mark_mask);
+  const FieldInfo& label = info(Field::ct_label);
+  if (c.label_mask != Ip6{}) out += ",label=" + format_field_value(label, {c.label, c.label_mask});
+  if (c.nat.kind != NatSpec::Kind::none) out += "," + format_nat(c.nat);
+  return out + ")";
+}
+
 std::string format_step(const Step& s, const Decision& d) {
   switch (s.kind) {
     case StepKind::output:
@@ -54,11 +63,9 @@ std::string format_step(const Step& s, const Decision& d) {
     case StepKind::pop_vlan:
       return "pop_vlan";
     case StepKind::track:
-      return fmt::format("ct(zone={})", s.zone);
+      return fmt::format("ct(zone={}{})", s.zone, s.number != 0 ? ",nat" : "");
     case StepKind::commit:
-      if ((s.mask & 0xffffffff) == 0) return fmt::format("ct(commit,zone={})", s.zone);
-      return fmt::format("ct(commit,zone={},mark={:#x}/{:#x})", s.zone, s.mask >> 32,
-                         s.mask & 0xffffffff);
+      return format_commit(s.zone, d.commits[s.number]);
     case StepKind::aside:
       return fmt::format("aside({})", s.number);
     case StepKind::recirculate:

@@ -50,6 +50,20 @@ Result<std::uint64_t> ct_state_of(std::string_view text) {
   return v->value.low;
 }
 
+/// What NAT makes of the key and of what is tracked next.
+void show_translation(FlowKey& key, const CtTuple& now, CtPacket& packet) {
+  key.set128(place::ip_src, now.src);
+  key.set128(place::ip_dst, now.dst);
+  if (packet.kind == CtPacket::Kind::icmp_error) {
+    packet.tuple = now.reversed();
+    return;
+  }
+  packet.tuple = now;
+  if (now.echo != 0) return;
+  key.set(place::tp_src, now.src_port);
+  key.set(place::tp_dst, now.dst_port);
+}
+
 }  // namespace
 
 /// Passes of a key through the tables until nothing recirculates.
@@ -58,6 +72,7 @@ void Pipeline::Impl::trace_passes(FlowKey key, const CtPacket* ct, Time now,
                                   std::vector<TraceLine>& lines) const {
   RecirculationTable own;
   std::size_t tracked = 0;
+  CtPacket as_it_is = ct != nullptr ? *ct : CtPacket{};
   for (int pass = 0; pass < kMaxPasses; ++pass) {
     lines.push_back({0, format_flow(key), 0, Kind::flow});
     const Decision d = translate(view(), own, key, &lines);
@@ -67,10 +82,14 @@ void Pipeline::Impl::trace_passes(FlowKey key, const CtPacket* ct, Time now,
     for (const Step& step : d.steps) {
       if (step.kind != StepKind::track && step.kind != StepKind::commit) continue;
       CtResult state;
-      if (ct != nullptr)
-        state = connections.peek(*ct, step.zone, now);
-      else
+      if (ct != nullptr) {
+        state = connections.peek(as_it_is, step.zone, now,
+                                 step.kind == StepKind::commit || step.number != 0);
+        set_connection_fields(key, connections, state, as_it_is);
+        if (state.translate) show_translation(key, connections.translation(state), as_it_is);
+      } else {
         state.state = kCtTracked | kCtNew;
+      }
       key.set(place::ct_state, state.state);
       key.set(place::ct_zone, step.zone);
       key.set(place::ct_mark, state.mark);

@@ -339,6 +339,32 @@ class Translator {
     write(info(Field::nw_ttl), {0, ttl - 1}, {0, 0xff});
   }
 
+  CtCommit what_to_commit(const Action& a) {
+    CtCommit what;
+    what.nat = a.nat;
+    what.force = a.force;
+    if (a.nested.empty()) return what;
+    // exec() writes only ct_mark and ct_label: run it on a key of its own.
+    Translator scratch(view_, recirculation_, key_, nullptr);
+    scratch.constant_ = constant_;
+    scratch.out_.mask = out_.mask;
+    for (const Action& nested : a.nested) {
+      if (nested.kind == ActionKind::set)
+        scratch.write(info(nested.target.field), nested.value, nested.mask);
+      else if (nested.kind == ActionKind::move)
+        scratch.move(nested);
+    }
+    out_.mask = scratch.out_.mask;
+    what.mark = static_cast<std::uint32_t>(scratch.key_.get(place::ct_mark));
+    what.mark_mask = static_cast<std::uint32_t>(scratch.dirty_.get(place::ct_mark));
+    what.label = scratch.key_.get128(place::ct_label);
+    what.label_mask = scratch.dirty_.get128(place::ct_label);
+    what.mark &= what.mark_mask;
+    what.label.high &= what.label_mask.high;
+    what.label.low &= what.label_mask.low;
+    return what;
+  }
+
   void track(const Action& a) {
     // What is tracked is the packet as it is now.
     commit_changes();
@@ -352,19 +378,10 @@ class Translator {
     step.zone = zone;
     if (a.commit) {
       step.value = cookie_;
-      // exec() writes only ct_mark: run it on a key of its own.
-      Translator scratch(view_, recirculation_, key_, nullptr);
-      scratch.constant_ = constant_;
-      scratch.out_.mask = out_.mask;
-      scratch.dirty_ = {};
-      for (const Action& nested : a.nested) {
-        if (nested.kind == ActionKind::set)
-          scratch.write(info(nested.target.field), nested.value, nested.mask);
-        else if (nested.kind == ActionKind::move)
-          scratch.move(nested);
-      }
-      out_.mask = scratch.out_.mask;
-      step.mask = (scratch.key_.w[15] & 0xffffffff) << 32 | (scratch.dirty_.w[15] & 0xffffffff);
+      step.number = static_cast<std::uint32_t>(out_.commits.size());
+      out_.commits.push_back(what_to_commit(a));
+    } else {
+      step.number = a.nat.kind != NatSpec::Kind::none;
     }
     out_.steps.push_back(step);
     if (a.table == Action::kNoTable) return;  // tracking still refreshes the connection

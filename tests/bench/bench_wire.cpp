@@ -152,7 +152,7 @@ void conntrack_new(benchmark::State& state) {
     now += step;
     const CtPacket p = udp_packet(n++);
     benchmark::DoNotOptimize(ct.track(p, 1, now).state);
-    benchmark::DoNotOptimize(ct.commit(p, 1, now, 1, 1, true).state);
+    benchmark::DoNotOptimize(ct.commit(p, 1, now, {}, true).state);
     ct.expire(now, 2);
   }
   state.SetItemsProcessed(state.iterations());

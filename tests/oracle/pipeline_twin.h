@@ -41,11 +41,12 @@ class PipelineTwin {
     });
   }
 
-  /// `icmp_id`, `tcp_flags`: what the key does not say.
-  TwinResult run(datapath::FlowKey key, std::uint16_t icmp_id, std::uint8_t tcp_flags, Time now) {
+  /// `icmp_id`, `tcp`: what the key does not say.
+  TwinResult run(datapath::FlowKey key, std::uint16_t icmp_id, const datapath::TcpSegment& tcp,
+                 Time now) {
     result_ = {};
     icmp_id_ = icmp_id;
-    tcp_flags_ = tcp_flags;
+    tcp_ = tcp;
     now_ = now;
     One one;
     one.key = key;
@@ -179,7 +180,7 @@ class PipelineTwin {
       c.tuple.src_port = c.tuple.dst_port = icmp_id_;
       c.tuple.echo = type == 8 || type == 128 ? 1 : 2;
     }
-    if (proto == 6) c.tcp_flags = tcp_flags_;
+    if (proto == 6) c.tcp = tcp_;
     return c;
   }
 
@@ -196,13 +197,23 @@ class PipelineTwin {
     if (!a.commit) {
       p.ct = connections.track(c, zone, now_);
     } else {
-      std::uint32_t mark = 0, mask = 0;
+      datapath::CtCommit what;
+      what.force = a.force;
       for (const datapath::Action& set : a.nested) {
-        mark = (mark & ~static_cast<std::uint32_t>(set.mask.low)) |
-               static_cast<std::uint32_t>(set.value.low & set.mask.low);
-        mask |= static_cast<std::uint32_t>(set.mask.low);
+        const auto put = [](std::uint64_t old, std::uint64_t value, std::uint64_t mask) {
+          return (old & ~mask) | (value & mask);
+        };
+        if (set.target.field == datapath::Field::ct_mark) {
+          what.mark = static_cast<std::uint32_t>(put(what.mark, set.value.low, set.mask.low));
+          what.mark_mask |= static_cast<std::uint32_t>(set.mask.low);
+        } else {
+          what.label = {put(what.label.high, set.value.high, set.mask.high),
+                        put(what.label.low, set.value.low, set.mask.low)};
+          what.label_mask = {what.label_mask.high | set.mask.high,
+                             what.label_mask.low | set.mask.low};
+        }
       }
-      p.ct = connections.commit(c, zone, now_, mark, mask, p.tracked && p.zone == zone);
+      p.ct = connections.commit(c, zone, now_, what, p.tracked && p.zone == zone);
     }
     p.tracked = true;
     p.zone = zone;
@@ -216,6 +227,18 @@ class PipelineTwin {
     copy.key.set(place::ct_state, p.ct.state);
     copy.key.set(place::ct_zone, zone);
     copy.key.set(place::ct_mark, p.ct.mark);
+    copy.key.set128(place::ct_label, connections.label(p.ct));
+    const datapath::CtTuple t = connections.original(p.ct, c);
+    copy.key.set128(place::ct_src, t.src);
+    copy.key.set128(place::ct_dst, t.dst);
+    copy.key.set(place::ct_nw_proto, t.protocol);
+    if (t.echo == 0) {
+      copy.key.set(place::ct_tp_src, t.src_port);
+      copy.key.set(place::ct_tp_dst, t.dst_port);
+    } else {
+      copy.key.set(place::ct_tp_src, t.is6 ? 128 : 8);
+      copy.key.set(place::ct_tp_dst, 0);
+    }
     copy.next_table = a.table;
     p.pending.push_back(copy);
   }
@@ -267,7 +290,7 @@ class PipelineTwin {
 
   TwinResult result_;
   std::uint16_t icmp_id_ = 0;
-  std::uint8_t tcp_flags_ = 0;
+  datapath::TcpSegment tcp_{};
   Time now_{};
 };
 

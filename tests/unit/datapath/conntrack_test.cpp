@@ -39,9 +39,17 @@ CtPacket tcp(const std::string& letters, bool reply = false, std::uint16_t port 
   p.tuple.src_port = 40000;
   p.tuple.dst_port = port;
   p.tuple.protocol = 6;
-  p.tcp_flags = flags_of(letters);
+  p.tcp.flags = flags_of(letters);
+  p.tcp.window = 1000;
   if (reply) p.tuple = p.tuple.reversed();
   return p;
+}
+
+CtCommit mark(std::uint32_t value, std::uint32_t mask) {
+  CtCommit c;
+  c.mark = value;
+  c.mark_mask = mask;
+  return c;
 }
 
 struct Line {
@@ -53,19 +61,25 @@ struct Line {
 
 void play(const std::vector<Line>& lines, bool loose = true) {
   CtOptions options;
-  options.tcp_loose = loose;
+  options.tcp.loose = loose;
   ConnTrack ct(options);
   int number = 0;
+  std::uint32_t next[2] = {0xfffffff0, 77};  // numbers wrap
   for (const Line& line : lines) {
     INFO("line " << ++number << " " << (line.reply ? "<- " : "-> ") << line.flags);
-    const CtPacket p = tcp(line.flags, line.reply);
+    CtPacket p = tcp(line.flags, line.reply);
+    const std::uint32_t first = line.reply ? 77 : 0xfffffff0;
+    p.tcp.sequence = (p.tcp.flags & 2) != 0 ? first : next[line.reply];
+    p.tcp.acknowledgement = p.tcp.sack = next[!line.reply];
+    if ((p.tcp.flags & 8) != 0) p.tcp.length = 10;
+    const bool late_syn = p.tcp.flags == 2 && line.after == TcpState::established;
+    if (line.state != kInv && !late_syn) next[line.reply] = p.tcp.end();
     REQUIRE(int(ct.peek(p, 1, at(number)).state) == int(line.state));
     const CtResult r = ct.track(p, 1, at(number));
     REQUIRE(int(r.state) == int(line.state));
-    if ((r.state & kCtNew) != 0) ct.commit(p, 1, at(number), 0, 0, true);
-    const Connection* c = ct.find(p.tuple, 1, at(number));
-    REQUIRE(std::string(to_string(c == nullptr ? TcpState::none : c->tcp)) ==
-            to_string(line.after));
+    if ((r.state & kCtNew) != 0) ct.commit(p, 1, at(number), {}, true);
+    const auto c = ct.find(p.tuple, 1, at(number));
+    REQUIRE(std::string(to_string(c ? c->tcp : TcpState::none)) == to_string(line.after));
   }
 }
 
@@ -128,13 +142,13 @@ TEST_CASE("uncommitted stays new, zones are apart, marks stick") {
   REQUIRE(ct.track(tcp("S"), 1, at(0)).state == kNew);
   REQUIRE(ct.track(tcp("S"), 1, at(0)).state == kNew);
   REQUIRE(ct.size() == 0);
-  CtResult r = ct.commit(tcp("S"), 1, at(0), 0xff, 0x0f);
+  CtResult r = ct.commit(tcp("S"), 1, at(0), mark(0xff, 0x0f));
   REQUIRE(r.created);
   REQUIRE(r.state == kNew);
   REQUIRE(r.mark == 0x0f);
   REQUIRE(ct.track(tcp("SA", true), 2, at(0)).state == kInv);
   REQUIRE(ct.track(tcp("SA", true), 1, at(0)).state == kRpl);
-  r = ct.commit(tcp("A"), 1, at(0), 0x50, 0xf0);
+  r = ct.commit(tcp("A"), 1, at(0), mark(0x50, 0xf0));
   REQUIRE_FALSE(r.created);
   REQUIRE(r.mark == 0x5f);
   REQUIRE(ct.size() == 1);
@@ -210,7 +224,7 @@ TEST_CASE("an ICMP error is related to the connection that it quotes") {
       REQUIRE(e.tuple == original.tuple);
       ConnTrack fresh;
       REQUIRE(fresh.track(e, 1, at(0)).state == kInv);
-      fresh.commit(original, 1, at(0), 7, 7);
+      fresh.commit(original, 1, at(0), mark(7, 7));
       REQUIRE(fresh.track(e, 1, at(0)).state == kRelRpl);
       REQUIRE(fresh.track(e, 1, at(0)).mark == 7);
       CtPacket other = e;
@@ -229,7 +243,9 @@ TEST_CASE("an ICMP error is related to the connection that it quotes") {
   }
 }
 
-CtPacket random_packet(test::Lcg& random) {
+constexpr std::uint64_t kBases[] = {0, 0xffffff00, 0x7ffff000};
+
+CtPacket random_packet(test::Lcg& random, std::uint32_t base) {
   static const char* const kFlags[] = {"S", "SA", "A", "PA", "FA", "R", "RA", "A", "SF", "AU"};
   CtPacket p;
   p.kind = random.below(40) == 0   ? CtPacket::Kind::invalid
@@ -250,64 +266,149 @@ CtPacket random_packet(test::Lcg& random) {
     t.src_port = static_cast<std::uint16_t>(random.below(3));
     t.dst_port = static_cast<std::uint16_t>(random.below(3));
   }
-  if (t.protocol == 6) p.tcp_flags = flags_of(kFlags[random.below(10)]);
+  if (t.protocol == 6) {
+    TcpSegment& s = p.tcp;
+    s.flags = flags_of(kFlags[random.below(10)]);
+    s.sequence = base + static_cast<std::uint32_t>(random.below(300));
+    s.acknowledgement = base + static_cast<std::uint32_t>(random.below(300));
+    if (random.below(20) == 0) s.sequence = 0;
+    if (random.below(20) == 0) s.acknowledgement = 0;
+    s.sack = s.acknowledgement + static_cast<std::uint32_t>(random.below(4) == 0 ? 50 : 0);
+    s.length = static_cast<std::uint32_t>(random.below(3) * 20);
+    s.window = static_cast<std::uint16_t>(random.below(5) * 50);
+    if (random.below(2) == 0) s.window_scale = static_cast<std::uint8_t>(random.below(17));
+    s.sack_permitted = random.below(2) == 0;
+  }
   return p;
+}
+
+/// A segment that continues a conversation as a stack would, or nearly so.
+CtPacket likely_segment(test::Lcg& random, ConnTrack& ct, std::uint16_t zone, Time now) {
+  auto all = ct.connections(zone, now);
+  std::erase_if(all, [](const Connection& c) { return c.tcp == TcpState::none; });
+  if (all.empty()) return {};
+  const Connection& c = all[random.below(all.size())];
+  const bool reply = random.below(2) == 0;
+  CtPacket p;
+  p.kind = CtPacket::Kind::flow;
+  p.tuple = reply ? c.reply : c.original;
+  TcpSegment& s = p.tcp;
+  static const char* const kFlags[] = {"A", "PA", "FA", "RA", "S", "SA", "A", "A"};
+  s.flags = flags_of(kFlags[random.below(8)]);
+  if (c.tcp == TcpState::syn_sent && reply && random.below(2) == 0) s.flags = flags_of("SA");
+  s.sequence = c.windows.end[reply];
+  s.acknowledgement = c.windows.end[!reply];
+  if (random.below(4) == 0) s.acknowledgement = c.windows.last_end;
+  if (random.below(4) == 0) s.sequence = c.windows.max_ack[!reply];
+  if (random.below(4) == 0) s.sequence = c.windows.max_end[reply] + 1;
+  if (random.below(4) == 0) s.sequence -= static_cast<std::uint32_t>(random.below(200));
+  s.sack = s.acknowledgement;
+  s.window = static_cast<std::uint16_t>(100 + random.below(3));
+  s.length = static_cast<std::uint32_t>(random.below(2) * 30);
+  if ((s.flags & 2) != 0 && random.below(2) == 0) s.window_scale = 3;
+  return p;
+}
+
+const char* const kNats[] = {
+    "",
+    "src=0.0.0.2-0.0.0.3:10-12",
+    "src=0.0.0.9:1-2,random",
+    "dst=0.0.0.1-0.0.0.2",
+    "dst=0.0.0.2:1-3,hash",
+    "src",
+    "src=fd00::7-fd00::8",
+    "dst=[fd00::1]-[fd00::2]:2-3",
+    "src=0.0.0.0-0.0.0.2,persistent",
+};
+
+CtCommit random_commit(test::Lcg& random) {
+  CtCommit c;
+  c.mark = static_cast<std::uint32_t>(random.next());
+  c.mark_mask = static_cast<std::uint32_t>(random.next());
+  if (random.below(3) == 0) {
+    c.label = {random.next(), random.next()};
+    c.label_mask = {random.next() & random.next(), random.below(2) == 0 ? 0 : ~0ULL};
+  }
+  if (random.below(2) == 0) c.nat = parse_nat(kNats[random.below(std::size(kNats))]).value();
+  c.force = random.below(8) == 0;
+  return c;
 }
 
 void require_same(const CtResult& a, const CtResult& b) {
   REQUIRE(int(a.state) == int(b.state));
   REQUIRE(a.mark == b.mark);
   REQUIRE(a.created == b.created);
-  REQUIRE(a.full == b.full);
+  REQUIRE(int(a.refused) == int(b.refused));
+  REQUIRE(a.translate == b.translate);
 }
 
-void require_same(const std::vector<Connection>& a, const std::vector<Connection>& b) {
+void require_same(const std::vector<Connection>& a,
+                  const std::vector<test::ConnTrackTwin::Entry>& b) {
   REQUIRE(a.size() == b.size());
   for (std::size_t i = 0; i < a.size(); ++i) {
     REQUIRE(a[i].original == b[i].original);
-    REQUIRE(a[i].tcp == b[i].tcp);
+    REQUIRE(a[i].reply == b[i].reply);
+    REQUIRE(a[i].tcp == b[i].state);
     REQUIRE(a[i].seen_reply == b[i].seen_reply);
     REQUIRE(a[i].mark == b[i].mark);
+    REQUIRE(a[i].label == b[i].label);
     REQUIRE(a[i].expires == b[i].expires);
   }
 }
 
 TEST_CASE("the slow twin says the same on random traffic") {
-  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+  std::uint64_t created = 0, translated = 0, exhausted = 0, clashes = 0, outside = 0;
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
     test::Lcg random{seed};
     CtOptions options;
-    options.tcp_loose = seed % 2 == 0;
-    options.tcp_established = seconds(300);
+    options.tcp.loose = seed % 2 == 0;
+    options.tcp.liberal = seed % 5 == 0;
+    options.timeouts.tcp_established = seconds(400);
     ConnTrack ct(options, seed);
     test::ConnTrackTwin twin(options);
+    CtTimeouts brief;
+    brief.udp = seconds(3);
+    brief.tcp_established = seconds(50);
+    brief.tcp_unacknowledged = seconds(9);
+    ct.set_zone_timeouts(1, brief);
+    twin.set_zone_timeouts(1, brief);
+    const auto base = static_cast<std::uint32_t>(kBases[seed % 3]);
     Time now{};
-    std::uint64_t created = 0;
-    for (int i = 0; i < 15000; ++i) {
+    for (int i = 0; i < 12000; ++i) {
       INFO("seed " << seed << " step " << i);
       if (random.below(3) == 0) now += milliseconds(static_cast<std::int64_t>(random.below(4000)));
       if (random.below(2000) == 0) now += seconds(200);
-      const CtPacket p = random_packet(random);
       const auto zone = static_cast<std::uint16_t>(random.below(3));
-      const auto mark = static_cast<std::uint32_t>(random.next());
-      const auto mask = static_cast<std::uint32_t>(random.next());
+      CtPacket p = random_packet(random, base);
+      if (seed % 3 != 0 && random.below(2) == 0) p = likely_segment(random, ct, zone, now);
+      const bool nat = random.below(2) == 0;
+      const CtCommit what = random_commit(random);
+      const auto commit = [&](bool already) {
+        const CtResult r = ct.commit(p, zone, now, what, already);
+        std::optional<Connection> made;
+        if (r.created) made = ct.find(p.tuple, zone, now);
+        require_same(r, twin.commit(p, zone, now, what, already, made));
+        created += r.created;
+        translated += made && made->translated();
+        exhausted += r.refused == CtResult::Refused::nat_exhausted;
+        clashes += r.refused == CtResult::Refused::clash;
+      };
       switch (random.below(3)) {
-        case 0:
-          require_same(ct.track(p, zone, now), twin.track(p, zone, now));
-          break;
-        case 1: {
-          const CtResult r = ct.commit(p, zone, now, mark, mask);
-          require_same(r, twin.commit(p, zone, now, mark, mask, false));
-          created += r.created;
+        case 0: {
+          const CtResult r = ct.track(p, zone, now, nat);
+          outside += p.tuple.protocol == 6 && (r.state & kCtInvalid) != 0 && r.mark != 0;
+          require_same(r, twin.track(p, zone, now, nat));
           break;
         }
+        case 1:
+          commit(false);
+          break;
         default: {
-          const CtResult before = ct.peek(p, zone, now);
-          const CtResult r = ct.track(p, zone, now);
+          const CtResult before = ct.peek(p, zone, now, nat);
+          const CtResult r = ct.track(p, zone, now, nat);
           require_same(before, r);
-          require_same(r, twin.track(p, zone, now));
-          if ((r.state & kCtInvalid) != 0) break;
-          require_same(ct.commit(p, zone, now, mark, mask, true),
-                       twin.commit(p, zone, now, mark, mask, true));
+          require_same(r, twin.track(p, zone, now, nat));
+          if ((r.state & kCtInvalid) == 0) commit(true);
         }
       }
       if (random.below(20) == 0) ct.expire(now, static_cast<std::uint32_t>(random.below(30)));
@@ -325,8 +426,12 @@ TEST_CASE("the slow twin says the same on random traffic") {
           require_same(ct.connections(z, now), twin.connections(z, now));
       }
     }
-    REQUIRE(created > 500);
   }
+  REQUIRE(created > 5000);
+  REQUIRE(translated > 1000);
+  REQUIRE(exhausted > 20);
+  REQUIRE(clashes > 20);
+  REQUIRE(outside > 1000);
 }
 
 TEST_CASE("the table survives growth and deletion in any order") {
@@ -336,7 +441,7 @@ TEST_CASE("the table survives growth and deletion in any order") {
   auto packet = [](std::size_t i) {
     CtPacket p = tcp("S", false, static_cast<std::uint16_t>(i));
     p.tuple.protocol = 17;
-    p.tcp_flags = 0;
+    p.tcp = {};
     return p;
   };
   for (int round = 0; round < 40000; ++round) {
@@ -348,10 +453,10 @@ TEST_CASE("the table survives growth and deletion in any order") {
                 1);
         there[i] = false;
       } else {
-        REQUIRE(ct.find(packet(i).tuple.reversed(), 0, at(0)) != nullptr);
+        REQUIRE(ct.find(packet(i).tuple.reversed(), 0, at(0)));
       }
     } else {
-      REQUIRE(ct.find(packet(i).tuple, 0, at(0)) == nullptr);
+      REQUIRE_FALSE(ct.find(packet(i).tuple, 0, at(0)));
       REQUIRE(ct.commit(packet(i), 0, at(0)).created);
       there[i] = true;
     }
@@ -359,7 +464,7 @@ TEST_CASE("the table survives growth and deletion in any order") {
   std::uint32_t expected = 0;
   for (std::size_t i = 0; i < there.size(); ++i) {
     expected += there[i];
-    REQUIRE((ct.find(packet(i).tuple, 0, at(0)) != nullptr) == there[i]);
+    REQUIRE(ct.find(packet(i).tuple, 0, at(0)).has_value() == there[i]);
   }
   REQUIRE(ct.size() == expected);
 }
@@ -374,11 +479,11 @@ TEST_CASE("limits of table and zone, and room after expiry") {
   };
   for (std::uint16_t port = 0; port < 4; ++port) REQUIRE(add(1, port, at(0)).created);
   CtResult r = add(1, 9, at(0));
-  REQUIRE(r.full);
+  REQUIRE(r.refused == CtResult::Refused::full);
   REQUIRE_FALSE(r.created);
   REQUIRE(r.state == kNew);
   for (std::uint16_t port = 0; port < 6; ++port) REQUIRE(add(2, port, at(60)).created);
-  REQUIRE(add(2, 9, at(60)).full);
+  REQUIRE(add(2, 9, at(60)).refused == CtResult::Refused::full);
   REQUIRE(add(1, 0, at(60)).state == kNew);  // refreshed: there, not made
   REQUIRE(ct.size() == 10);
   REQUIRE(add(2, 9, at(120)).created);  // three of zone 1 are over by now
@@ -400,7 +505,7 @@ TEST_CASE("expire looks at no more slots than it may") {
 
 TEST_CASE("dump is sorted and reads as ovs-appctl's") {
   ConnTrack ct;
-  ct.commit(tcp("S", false, 443), 7, at(0), 5, 0xff);
+  ct.commit(tcp("S", false, 443), 7, at(0), mark(5, 0xff));
   ct.commit(tcp("S", false, 80), 7, at(0));
   ct.commit(tcp("S", false, 443), 2, at(0));
   const std::vector<std::string> lines = ct.dump(at(1));
@@ -417,7 +522,7 @@ TEST_CASE("dump is sorted and reads as ovs-appctl's") {
 
 TEST_CASE("a zone moves as bytes") {
   ConnTrack a;
-  a.commit(tcp("S"), 7, at(0), 3, 3);
+  a.commit(tcp("S"), 7, at(0), mark(3, 3));
   a.track(tcp("SA", true), 7, at(1));
   a.track(tcp("A"), 7, at(2));
   a.commit(tcp("S", false, 81), 7, at(2));
@@ -433,8 +538,8 @@ TEST_CASE("a zone moves as bytes") {
   // It answers as if it had always been there, with the time that was left.
   REQUIRE(b.track(tcp("PA", true), 9, at(1000)).state == kRpl);
   REQUIRE(b.track(tcp("PA"), 9, at(1000)).mark == 3);
-  REQUIRE(b.find(tcp("S", false, 81).tuple, 9, at(1111)) != nullptr);
-  REQUIRE(b.find(tcp("S", false, 81).tuple, 9, at(1112)) == nullptr);
+  REQUIRE(b.find(tcp("S", false, 81).tuple, 9, at(1111)));
+  REQUIRE_FALSE(b.find(tcp("S", false, 81).tuple, 9, at(1112)));
 
   // Damage is refused as a whole.
   const std::uint32_t before = b.size();
@@ -444,10 +549,10 @@ TEST_CASE("a zone moves as bytes") {
   bad.push_back(0);
   REQUIRE_FALSE(b.import_zone(1, bad, at(1000)).ok());
   bad = bytes;
-  bad[5] = 2;
+  bad[5] = 3;
   const auto version = b.import_zone(1, bad, at(1000));
   REQUIRE_FALSE(version.ok());
-  REQUIRE(version.error().message.find("version 2") != std::string::npos);
+  REQUIRE(version.error().message.find("version 3") != std::string::npos);
   REQUIRE(b.size() == before);
   // Any single byte changed: an error or a table that still works.
   test::Lcg random{3};
@@ -460,7 +565,7 @@ TEST_CASE("a zone moves as bytes") {
       continue;
     }
     for (const Connection& x : c.connections(1, at(5)))
-      REQUIRE(c.find(x.original.reversed(), 1, at(5)) != nullptr);
+      REQUIRE(c.find(x.original.reversed(), 1, at(5)));
     c.dump(at(5));
   }
 }

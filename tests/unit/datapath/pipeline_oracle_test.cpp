@@ -91,7 +91,8 @@ std::string compare(std::uint64_t seed, datapath::CacheOptions options, Tally& t
     Packet* packet = lab.packet(spec);
     FlowKey key = key_of(*packet);
     key.set(datapath::place::in_port, in_port);
-    const auto result = twin.run(key, spec.src_port, spec.tcp_flags, lab.now);
+    const auto result = twin.run(key, spec.src_port,
+                                 ct_packet(*packet, datapath::parse_headers(*packet)).tcp, lab.now);
     const std::string trace =
         format_trace(lab.pipeline.trace(*packet, datapath::PortNo{in_port}, lab.now));
     try {

@@ -68,6 +68,10 @@ class RandomRules {
       add("ct_state=" + one_of(states));
     }
     if (registers && below(8) == 0) add("ct_mark=" + std::to_string(below(2)));
+    if (registers && below(12) == 0) add("ct_label=" + std::to_string(below(2)) + "/0x3");
+    if (registers && below(12) == 0) add("ct_nw_src=10.0.0." + std::to_string(1 + below(4)));
+    if (registers && below(12) == 0) add("ct_tp_dst=" + std::to_string(80 + below(3)));
+    if (registers && below(16) == 0) add("ct_nw_proto=6");
     return m;
   }
 
@@ -127,7 +131,9 @@ class RandomRules {
       const auto next = std::to_string(table + 1 + below(tables - table - 1));
       const auto zone = below(2) == 0 ? "zone=" + std::to_string(below(2)) : "zone=NXM_NX_REG0[]";
       if (below(2) == 0)
-        add("ct(commit," + zone + ",table=" + next + ",exec(set_field:" + value() + "->ct_mark))");
+        add("ct(commit," + std::string(below(6) == 0 ? "force," : "") + zone + ",table=" + next +
+            ",exec(set_field:" + value() + "->ct_mark" +
+            (below(3) == 0 ? ",set_field:" + value() + "->ct_label" : "") + "))");
       else
         add("ct(table=" + next + "," + zone + ")");
     } else if (below(2) == 0) {
