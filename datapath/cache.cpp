@@ -2,12 +2,30 @@
 
 #include <algorithm>
 #include <bit>
+#include <new>
+
+#include "base/check.h"
 
 namespace weft::datapath {
+namespace {
+
+constexpr std::align_val_t kLine{64};
+/// How many entries an eviction compares.
+constexpr unsigned kSample = 16;
+
+std::uint32_t hash_of(const FlowMask& mask) {
+  std::uint64_t h = 0;
+  for (unsigned i = 0; i < kPacketWords; ++i) h = mix64(h ^ mask.w[i], i);
+  return static_cast<std::uint32_t>(h ^ h >> 32);
+}
+
+}  // namespace
+
+// --- one entry ---
 
 FlowKey Megaflow::full_key() const {
   FlowKey k;
-  for (unsigned i = 0; i < table->sparse.count; ++i) k.w[table->sparse.word[i]] = key[i];
+  for (unsigned i = 0; i < table->sparse.count; ++i) k.w[table->sparse.word[i]] = key()[i];
   return k;
 }
 
@@ -17,116 +35,299 @@ void Megaflow::count_for_rules() {
   packets_counted = packets;
   bytes_counted = bytes;
   if (p == 0) return;
-  for (const auto& rule : decision.rules) {
+  for (const auto& rule : decision().rules) {
     rule->packets += p;
     rule->bytes += b;
     rule->used = std::max(rule->used, used);
   }
 }
 
+// --- where entries lie ---
+
+MegaflowCache::MegaflowCache(MegaflowLimits limits, std::uint64_t hash_seed)
+    : limits_(limits), seed_(mix64(hash_seed, 0x6d656761)) {
+  static_assert(sizeof(Megaflow) % 8 == 0 && sizeof(Megaflow) < 128);
+  constexpr unsigned header = sizeof(Megaflow) / 8;
+  constexpr unsigned most = (header + kPacketWords + 7) / 8 * 8;
+  sizes_[0].words = 16 - header;
+  sizes_[1].words = 24 - header;
+  sizes_[2].words = most - header;
+}
+
+MegaflowCache::~MegaflowCache() {
+  for (const Size& s : sizes_)
+    for (std::byte* chunk : s.chunks) ::operator delete(chunk, kLine);
+}
+
+Megaflow& MegaflowCache::allocate(unsigned words) {
+  unsigned size = 0;
+  while (sizes_[size].words < words) ++size;
+  Size& s = sizes_[size];
+  if (s.free != 0) {
+    Megaflow& e = *at(s.free - 1);
+    const std::uint32_t slot = s.free - 1;
+    s.free = e.slot;
+    e.slot = slot;
+    return e;
+  }
+  const std::uint32_t slot = s.made << 2 | size;
+  const std::size_t room = (std::size_t{kFirstChunk} << s.chunks.size()) - kFirstChunk;
+  if (s.made == room)
+    s.chunks.push_back(static_cast<std::byte*>(
+        ::operator new((std::size_t{kFirstChunk} << s.chunks.size()) * s.stride(), kLine)));
+  ++s.made;
+  auto* e = new (at(slot)) Megaflow();
+  e->slot = slot;
+  return *e;
+}
+
+MaskTable& MegaflowCache::table_of(const FlowMask& mask) {
+  const std::uint32_t hash = hash_of(mask);
+  const std::uint32_t known =
+      by_mask_.find(hash, [&](std::uint32_t n) { return tables_[n]->mask == mask; });
+  if (known != HashIndex::kNone) return *tables_[known];
+  std::uint32_t number;
+  if (free_tables_.empty()) {
+    number = static_cast<std::uint32_t>(tables_.size());
+    tables_.emplace_back();
+  } else {
+    number = free_tables_.back();
+    free_tables_.pop_back();
+  }
+  tables_[number] = std::make_unique<MaskTable>();
+  MaskTable& t = *tables_[number];
+  t.mask = mask;
+  t.sparse = SparseMask(mask, kPacketWords);
+  t.number = number;
+  by_mask_.insert(hash, number);
+  order_.push_back(&t);
+  return t;
+}
+
+// --- shares of ports ---
+
+std::uint32_t MegaflowCache::port_of(const Megaflow& entry) {
+  // Every decision looks at its port, which is in the first word.
+  const SparseMask& m = entry.table->sparse;
+  return m.count != 0 && m.word[0] == place::in_port.word
+             ? static_cast<std::uint32_t>(entry.key()[0] >> place::in_port.shift &
+                                          place::in_port.ones())
+             : 0;
+}
+
+MegaflowCache::PortCount& MegaflowCache::port_count(std::uint32_t port) {
+  auto it = std::lower_bound(port_counts_.begin(), port_counts_.end(), port,
+                             [](const PortCount& c, std::uint32_t p) { return c.port < p; });
+  if (it == port_counts_.end() || it->port != port) it = port_counts_.insert(it, {port, 0});
+  return *it;
+}
+
+std::uint32_t MegaflowCache::of_port(std::uint32_t port) const {
+  const auto it = std::lower_bound(port_counts_.begin(), port_counts_.end(), port,
+                                   [](const PortCount& c, std::uint32_t p) { return c.port < p; });
+  return it == port_counts_.end() || it->port != port ? 0 : it->count;
+}
+
+bool MegaflowCache::evict_one(std::uint32_t port) {
+  if (live_.empty()) return false;
+  // Fair: what each port could have if all had the same. Whoever has more pays first, and whoever
+  // has most of all pays before them.
+  const std::size_t fair = limits_.entries / std::max<std::size_t>(port_counts_.size(), 1);
+  Megaflow* worst = nullptr;
+  std::uint32_t worst_excess = 0;
+  for (unsigned seen = 0; seen < kSample && seen < live_.size(); ++seen) {
+    // All over the list: neighbours in it are often of one port.
+    hand_ = mix64(hand_, seed_);
+    Megaflow& e = *at(live_[hand_ % live_.size()]);
+    const std::uint32_t owner = port_of(e);
+    if (port != 0 && owner != port) continue;
+    const std::uint32_t held = port_count(owner).count;
+    const std::uint32_t excess = held > fair ? held : 0;
+    if (worst == nullptr || excess > worst_excess ||
+        (excess == worst_excess && e.used < worst->used)) {
+      worst = &e;
+      worst_excess = excess;
+    }
+  }
+  if (worst == nullptr) return false;
+  ++evicted_;
+  remove(*worst);
+  return true;
+}
+
+// --- lookups ---
+
 Megaflow* MegaflowCache::lookup(const FlowKey& key, std::uint64_t& tuples_searched) {
-  for (const auto& table : tables_) {
+  for (MaskTable* table : order_) {
     ++tuples_searched;
-    const std::uint32_t at = table->index.find(
-        table->sparse.hash(key), [&](std::uint32_t i) { return entries_[i]->matches(key); });
-    if (at == HashIndex::kNone) continue;
+    const std::uint32_t found = table->index.find(
+        table->sparse.hash(key, seed_), [&](std::uint32_t slot) { return at(slot)->matches(key); });
+    if (found == HashIndex::kNone) continue;
     ++table->hits;
-    return entries_[at].get();
+    return at(found);
   }
   return nullptr;
 }
 
-MaskTable& MegaflowCache::table_of(const FlowMask& mask) {
-  for (const auto& t : tables_)
-    if (t->mask == mask) return *t;
-  tables_.push_back(std::make_unique<MaskTable>());
-  MaskTable& t = *tables_.back();
-  t.mask = mask;
-  t.sparse = SparseMask(mask, kPacketWords);
-  return t;
+void MegaflowCache::lookup_burst(std::span<const FlowKey* const> keys, Megaflow** found,
+                                 std::uint64_t& tuples_searched) {
+  std::uint8_t waiting[kBurst];
+  std::uint32_t hash[kBurst];
+  Megaflow* first[kBurst];
+  auto left = static_cast<unsigned>(keys.size());
+  for (unsigned i = 0; i < left; ++i) {
+    waiting[i] = static_cast<std::uint8_t>(i);
+    found[i] = nullptr;
+  }
+  unsigned tuples = 0;
+  for (MaskTable* table : order_) {
+    ++tuples;
+    for (unsigned i = 0; i < left; ++i) {
+      hash[i] = table->sparse.hash(*keys[waiting[i]], seed_);
+      table->index.prefetch(hash[i]);
+    }
+    for (unsigned i = 0; i < left; ++i) {
+      const std::uint32_t slot = table->index.find(hash[i], [](std::uint32_t) { return true; });
+      first[i] = slot == HashIndex::kNone ? nullptr : at(slot);
+      if (first[i] == nullptr) continue;
+      __builtin_prefetch(first[i]);
+      __builtin_prefetch(reinterpret_cast<const std::byte*>(first[i]) + 64);
+    }
+    unsigned still = 0;
+    for (unsigned i = 0; i < left; ++i) {
+      const unsigned k = waiting[i];
+      Megaflow* e = first[i];
+      if (e != nullptr && !e->matches(*keys[k])) [[unlikely]] {
+        const std::uint32_t slot =
+            table->index.find(hash[i], [&](std::uint32_t s) { return at(s)->matches(*keys[k]); });
+        e = slot == HashIndex::kNone ? nullptr : at(slot);
+      }
+      if (e == nullptr) {
+        waiting[still++] = static_cast<std::uint8_t>(k);
+        continue;
+      }
+      found[k] = e;
+      ++table->hits;
+      tuples_searched += tuples;
+    }
+    left = still;
+    if (left == 0) return;
+  }
 }
 
-Megaflow* MegaflowCache::insert(const FlowKey& key, Decision decision, std::uint64_t generation,
+// --- entries come and go ---
+
+Megaflow* MegaflowCache::insert(const FlowKey& key, Decision& decision, std::uint64_t generation,
                                 Time now, bool exact) {
-  if (limit_ == 0) return nullptr;
-  if (live_ >= limit_) evict_one();
-  if (exact)
+  if (limits_.entries == 0) return nullptr;
+  const auto port = static_cast<std::uint32_t>(key.get(place::in_port));
+  if (limits_.port_limit != 0 && of_port(port) >= limits_.port_limit && !evict_one(port))
+    return nullptr;
+  if (live_.size() >= limits_.entries) (void)evict_one(0);
+  if (exact || order_.size() >= limits_.mask_limit)
     for (unsigned i = 0; i < kPacketWords; ++i) decision.mask.w[i] = ~0ULL;
   MaskTable& table = table_of(decision.mask);
-  std::uint32_t slot;
-  if (free_.empty()) {
-    slot = static_cast<std::uint32_t>(entries_.size());
-    entries_.push_back(std::make_unique<Megaflow>());
-  } else {
-    slot = free_.back();
-    free_.pop_back();
-  }
-  Megaflow& e = *entries_[slot];
+  Megaflow& e = allocate(table.sparse.count);
+  std::uint64_t* to = e.key();
   for (unsigned i = 0; i < table.sparse.count; ++i)
-    e.key[i] = key.w[table.sparse.word[i]] & table.sparse.bits[i];
+    to[i] = key.w[table.sparse.word[i]] & table.sparse.bits[i];
   e.table = &table;
+  e.shared = decisions_.take(std::move(decision));
   e.generation = generation;
   e.packets = e.bytes = e.packets_counted = e.bytes_counted = 0;
-  e.total_packets = e.total_bytes = 0;
-  e.used = now;
-  e.live = true;
-  e.decision = std::move(decision);
-  e.slot = slot;
-  e.hash = table.sparse.hash(key);
-  table.index.insert(e.hash, slot);
+  e.used = e.added = now;
+  e.hash = table.sparse.hash(key, seed_);
+  e.place = static_cast<std::uint32_t>(live_.size());
+  live_.push_back(e.slot);
+  table.index.insert(e.hash, e.slot);
   ++table.live;
-  ++live_;
+  ++port_count(port_of(e)).count;
   return &e;
+}
+
+void MegaflowCache::replace(Megaflow& entry, Decision decision, std::uint64_t generation) {
+  entry.count_for_rules();
+  const SharedDecision* fresh = decisions_.take(std::move(decision));
+  decisions_.release(entry.shared);
+  entry.shared = fresh;
+  entry.generation = generation;
+  ++removals_;  // who holds the old decision must not go on with it
 }
 
 void MegaflowCache::remove(Megaflow& entry) {
   entry.count_for_rules();
-  entry.live = false;
-  entry.decision = {};
-  auto it = std::find_if(tables_.begin(), tables_.end(),
-                         [&](const auto& t) { return t.get() == entry.table; });
-  (*it)->index.erase(entry.hash, entry.slot);
-  entry.table = nullptr;
-  if (--(*it)->live == 0) tables_.erase(it);
-  free_.push_back(entry.slot);
-  --live_;
-}
-
-void MegaflowCache::evict_one() {
-  Megaflow* oldest = nullptr;
-  for (unsigned seen = 0; seen < 8;) {
-    hand_ = (hand_ + 1) % entries_.size();
-    Megaflow& e = *entries_[hand_];
-    if (!e.live) continue;
-    ++seen;
-    if (oldest == nullptr || e.used < oldest->used) oldest = &e;
+  ++removals_;
+  --port_count(port_of(entry)).count;
+  MaskTable& table = *tables_[entry.table->number];
+  table.index.erase(entry.hash, entry.slot);
+  if (--table.live == 0) {
+    by_mask_.erase(hash_of(table.mask), table.number);
+    std::erase(order_, &table);
+    free_tables_.push_back(table.number);
+    tables_[table.number] = nullptr;
   }
-  remove(*oldest);
+  decisions_.release(entry.shared);
+  entry.table = nullptr;
+  entry.shared = nullptr;
+  const std::uint32_t last = live_.back();
+  live_[entry.place] = last;
+  at(last)->place = entry.place;
+  live_.pop_back();
+  Size& s = sizes_[entry.slot & 3];
+  const std::uint32_t slot = entry.slot;
+  entry.slot = s.free;
+  s.free = slot + 1;
 }
 
-void MegaflowCache::expire(Time now, Duration timeout) {
-  for (const auto& e : entries_)
-    if (e->live && now - e->used >= timeout) remove(*e);
-  std::stable_sort(tables_.begin(), tables_.end(),
-                   [](const auto& a, const auto& b) { return a->hits > b->hits; });
-  for (const auto& t : tables_) t->hits /= 2;
+void MegaflowCache::sweep(Time now, Duration idle, Duration hard, std::size_t most) {
+  for (most = std::min(most, live_.size()); most > 0 && !live_.empty(); --most) {
+    if (swept_ >= live_.size()) swept_ = 0;
+    Megaflow& e = *at(live_[swept_]);
+    if (now - e.used >= idle || (hard != Duration{} && now - e.added >= hard)) {
+      remove(e);  // another one takes its place
+      continue;
+    }
+    e.count_for_rules();
+    ++swept_;
+  }
+  std::stable_sort(order_.begin(), order_.end(),
+                   [](const MaskTable* a, const MaskTable* b) { return a->hits > b->hits; });
+  for (MaskTable* t : order_) t->hits /= 2;
 }
 
 void MegaflowCache::clear() {
-  for (const auto& e : entries_)
-    if (e->live) remove(*e);
+  while (!live_.empty()) remove(*at(live_.back()));
 }
 
 void MegaflowCache::count_for_rules() {
-  for (const auto& e : entries_)
-    if (e->live) e->count_for_rules();
+  for (const std::uint32_t slot : live_) at(slot)->count_for_rules();
 }
+
+std::size_t MegaflowCache::memory_bytes() const {
+  std::size_t n = decisions_.memory_bytes() + by_mask_.memory_bytes() +
+                  live_.capacity() * sizeof(std::uint32_t) +
+                  port_counts_.capacity() * sizeof(PortCount);
+  for (const Size& s : sizes_) n += s.made * s.stride();
+  for (const MaskTable* t : order_) n += sizeof(MaskTable) + t->index.memory_bytes();
+  return n;
+}
+
+// --- exact match ---
 
 ExactMatchCache::ExactMatchCache(std::uint32_t limit)
     : limit_(std::bit_floor(std::max<std::uint64_t>(limit / 2, 1))) {
   const std::uint64_t sets = std::min<std::uint64_t>(limit_, 32);
   slots_.resize(sets * 2);
   mask_ = sets - 1;
+  window_ = static_cast<std::uint32_t>(limit_ * 4);
+}
+
+void ExactMatchCache::judge() {
+  // The first window after a sleep fills the cache. One hit in four pays for itself.
+  const bool pays = hits_ * 4 >= lookups_;
+  if (!pays && warm_ && mask_ + 1 == limit_) asleep_ = window_ * 16;
+  warm_ = asleep_ == 0;
+  lookups_ = hits_ = 0;
 }
 
 void ExactMatchCache::insert(std::uint64_t hash, Megaflow* entry) {
@@ -138,6 +339,7 @@ void ExactMatchCache::insert(std::uint64_t hash, Megaflow* entry) {
     slots_.assign(sets * 2, {});
     mask_ = sets - 1;
     replaced_ = 0;
+    warm_ = false;
   }
   Slot* s = &slots_[(hash & mask_) * 2];
   s[1] = s[0];

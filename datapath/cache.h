@@ -2,27 +2,38 @@
 //
 // MegaflowCache: decisions by tuple space search over the masks that the slow path reported. Any
 // entry that matches a key gives the right decision, so the first hit ends the search and the order
-// of the masks is free: busy ones come first (sorted now and then by hits).
+// of the masks is free: busy ones come first (sorted now and then by hits). A burst is looked up
+// mask by mask: hash all keys, fetch all slots, fetch all entries, compare.
 //
 // ExactMatchCache: from the hash of a packet's key to the megaflow that served it last; two-way, in
 // sets of two slots. It holds no key: a hit is confirmed by comparing the packet with the
 // megaflow's own mask and key, which is both smaller and exactly as safe (any matching megaflow is
 // right). It starts small and grows with use up to its limit, because a simulation has thousands of
-// switches with ten flows each.
+// switches with ten flows each; and it steps aside for a while when it does not pay (too many flows
+// for its size), because then it only costs cache misses.
 //
-// Both are bounded. When the megaflow cache is full, a clock hand goes round and takes the least
-// recently used of the next few entries: under attack it degrades to the slow path, never worse.
+// Both are bounded, and so is what one port can take of them:
+// - A full megaflow cache evicts one of a few entries: of the port that holds the most of what was
+//   sampled beyond its fair share, the one that was not used for longest. A flood evicts itself.
+// - `port_limit` bounds the entries of one port from the start: beyond it, it evicts its own.
+// - Beyond `mask_limit` masks a new entry matches its packet's flow exactly, so that nobody can
+// make
+//   everybody's lookups long by provoking masks (tuple space explosion).
+// A sweep (idle and hard timeouts, counting for rules) looks at a bounded number of entries a call.
 //
-// Entries have stable addresses for the life of the cache; a freed one has live = false, matches
-// nothing, and is used again.
+// Entries have stable addresses for the life of the cache; a freed one has no table, matches
+// nothing, and is used again. They come in three sizes, by how many words their mask has, in
+// chunks that double: ten megaflows take a few KB, a million take no copy.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/time.h"
-#include "datapath/decision.h"
+#include "datapath/decision_store.h"
 #include "datapath/hash_index.h"
 #include "datapath/sparse_mask.h"
 
@@ -31,35 +42,38 @@ namespace weft::datapath {
 struct MaskTable {
   FlowMask mask{};
   SparseMask sparse{};
-  HashIndex index;         // to MegaflowCache's entries
+  HashIndex index;         // to the slots of MegaflowCache's entries
   std::uint64_t hits = 0;  // since the last sort
   std::uint32_t live = 0;
+  std::uint32_t number = 0;
 };
 
-struct Megaflow {
-  // What a hit reads comes first.
-  std::array<std::uint64_t, kPacketWords> key{};  ///< the words of the mask, in its order, masked
-  const MaskTable* table = nullptr;
+/// The words of its key follow it in memory.
+struct alignas(8) Megaflow {
+  const MaskTable* table = nullptr;  ///< nullptr: free
+  const SharedDecision* shared = nullptr;
   std::uint64_t generation = 0;  ///< of the tables when the decision was last known to hold
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
   Time used{};
-  bool live = false;
-  Decision decision;
+  std::uint32_t hash = 0;
+  std::uint32_t slot = 0;   ///< its number; of a free one: the next free one of its size
+  std::uint32_t place = 0;  ///< in the list of live ones
 
   // Counted so far for the decision's rules.
   std::uint64_t packets_counted = 0;
   std::uint64_t bytes_counted = 0;
-  std::uint64_t total_packets = 0;  ///< under earlier decisions
-  std::uint64_t total_bytes = 0;
-  std::uint32_t slot = 0;
-  std::uint32_t hash = 0;
+  Time added{};
 
+  const Decision& decision() const { return shared->decision; }
+  std::uint64_t* key() { return reinterpret_cast<std::uint64_t*>(this + 1); }
+  const std::uint64_t* key() const { return reinterpret_cast<const std::uint64_t*>(this + 1); }
   bool matches(const FlowKey& k) const {
-    if (!live) return false;
+    if (table == nullptr) return false;
     const SparseMask& m = table->sparse;
+    const std::uint64_t* mine = key();
     std::uint64_t difference = 0;
-    for (unsigned i = 0; i < m.count; ++i) difference |= (k.w[m.word[i]] & m.bits[i]) ^ key[i];
+    for (unsigned i = 0; i < m.count; ++i) difference |= (k.w[m.word[i]] & m.bits[i]) ^ mine[i];
     return difference == 0;
   }
   /// The whole masked key, for texts.
@@ -68,67 +82,152 @@ struct Megaflow {
   void count_for_rules();
 };
 
+struct MegaflowLimits {
+  std::uint32_t entries = 200'000;
+  std::uint32_t port_limit = 0;  ///< entries that came in by one port; 0: no limit of its own
+  std::uint32_t mask_limit = 512;
+};
+
 class MegaflowCache {
  public:
-  explicit MegaflowCache(std::uint32_t limit) : limit_(limit) {}
+  static constexpr std::size_t kBurst = 32;
+
+  MegaflowCache(MegaflowLimits limits, std::uint64_t hash_seed);
+  ~MegaflowCache();
+  MegaflowCache(const MegaflowCache&) = delete;
+  MegaflowCache& operator=(const MegaflowCache&) = delete;
 
   Megaflow* lookup(const FlowKey& key, std::uint64_t& tuples_searched);
-  /// The entry for `key` under the decision's mask (all bits if `exact`); evicts if full.
-  Megaflow* insert(const FlowKey& key, Decision decision, std::uint64_t generation, Time now,
+  /// The same for up to kBurst keys at once; `found` gets nullptr where there is none. Counts the
+  /// tuples of the hits only: whoever looks up a miss again counts those.
+  void lookup_burst(std::span<const FlowKey* const> keys, Megaflow** found,
+                    std::uint64_t& tuples_searched);
+  /// The entry for `key` under the decision's mask (all bits if `exact`). Makes room if there is
+  /// none; nullptr, and `decision` is untouched, if none can be made for this port.
+  Megaflow* insert(const FlowKey& key, Decision& decision, std::uint64_t generation, Time now,
                    bool exact);
+  /// The same entry does something else from now on.
+  void replace(Megaflow& entry, Decision decision, std::uint64_t generation);
   void remove(Megaflow& entry);
-  /// Removes entries not used for `timeout`, and sorts the masks by use.
-  void expire(Time now, Duration timeout);
+  /// Looks at `most` entries, going on where the last call stopped: removes those not used for
+  /// `idle` or older than `hard` (0: never); the others count for their rules. Sorts the masks.
+  void sweep(Time now, Duration idle, Duration hard, std::size_t most);
   /// Removes all; counts go to the rules first.
   void clear();
   void count_for_rules();
 
-  std::size_t size() const { return live_; }
-  std::size_t masks() const { return tables_.size(); }
+  std::size_t size() const { return live_.size(); }
+  std::size_t masks() const { return order_.size(); }
+  std::uint32_t of_port(std::uint32_t port) const;
+  std::uint64_t evicted() const { return evicted_; }
+  /// Grows whenever an entry goes: pointers found before that may be others' now.
+  std::uint64_t removals() const { return removals_; }
+  std::size_t memory_bytes() const;
   template <class Visit>
   void for_each(Visit visit) const {
-    for (const auto& e : entries_)
-      if (e->live) visit(*e);
+    for (const std::uint32_t slot : live_) visit(*at(slot));
   }
 
  private:
-  MaskTable& table_of(const FlowMask& mask);
-  void evict_one();
+  /// Words of a key that an entry of a size has room for; with the header 128, 192, 320 bytes.
+  static constexpr unsigned kSizes = 3;
+  static constexpr unsigned kFirstChunk = 8;
+  struct Size {
+    unsigned words = 0;
+    std::vector<std::byte*> chunks;  // of kFirstChunk << n entries
+    std::uint32_t made = 0;
+    std::uint32_t free = 0;  // slot + 1, linked through Megaflow::slot
+    std::size_t stride() const { return sizeof(Megaflow) + words * 8; }
+  };
+  struct PortCount {
+    std::uint32_t port;
+    std::uint32_t count;
+  };
 
-  std::uint32_t limit_;
-  std::vector<std::unique_ptr<MaskTable>> tables_;
-  std::vector<std::unique_ptr<Megaflow>> entries_;
-  std::vector<std::uint32_t> free_;
-  std::size_t live_ = 0;
-  std::size_t hand_ = 0;
+  /// A slot is the number of an entry within its size, times four, plus the size.
+  Megaflow* at(std::uint32_t slot) const {
+    const Size& s = sizes_[slot & 3];
+    const std::uint32_t n = (slot >> 2) + kFirstChunk;
+    const unsigned chunk = 28u - static_cast<unsigned>(__builtin_clz(n));
+    const std::uint32_t within = n - (kFirstChunk << chunk);
+    return reinterpret_cast<Megaflow*>(s.chunks[chunk] + within * s.stride());
+  }
+  Megaflow& allocate(unsigned words);
+  MaskTable& table_of(const FlowMask& mask);
+  PortCount& port_count(std::uint32_t port);
+  static std::uint32_t port_of(const Megaflow& entry);
+  /// Takes one of a few entries; only of `port`, if it is not 0. False if there was none.
+  bool evict_one(std::uint32_t port);
+
+  MegaflowLimits limits_;
+  std::uint64_t seed_;
+  std::vector<std::unique_ptr<MaskTable>> tables_;  // by number
+  std::vector<std::uint32_t> free_tables_;
+  HashIndex by_mask_;
+  std::vector<MaskTable*> order_;  // as searched
+  std::array<Size, kSizes> sizes_;
+  DecisionStore decisions_;
+  std::vector<std::uint32_t> live_;     // slots
+  std::vector<PortCount> port_counts_;  // sorted by port
+  std::uint64_t hand_ = 0;              // of evictions: draws from live_
+  std::size_t swept_ = 0;               // in live_
+  std::uint64_t evicted_ = 0;
+  std::uint64_t removals_ = 0;
 };
 
 class ExactMatchCache {
  public:
   explicit ExactMatchCache(std::uint32_t limit);
 
+  /// Whether to use the cache for the next `lookups` lookups. It sleeps when most of its lookups
+  /// missed although it had seen twice as many as it has room for.
+  bool awake(std::uint32_t lookups) {
+    if (asleep_ == 0) [[likely]]
+      return true;
+    asleep_ -= asleep_ < lookups ? asleep_ : lookups;
+    return false;
+  }
   /// The megaflow that the hash leads to and that matches, or nullptr.
-  Megaflow* lookup(std::uint64_t hash, const FlowKey& key) const {
+  Megaflow* lookup(std::uint64_t hash, const FlowKey& key) {
+    Megaflow* e = candidate(hash);
+    const bool hit = e != nullptr && e->matches(key);
+    note(hit);
+    return hit ? e : nullptr;
+  }
+  /// In two steps, for bursts: where the hash leads to ...
+  Megaflow* candidate(std::uint64_t hash) const {
     const Slot* s = &slots_[(hash & mask_) * 2];
     const auto tag = static_cast<std::uint32_t>(hash >> 32);
-    if (s[0].tag == tag && s[0].entry != nullptr && s[0].entry->matches(key)) return s[0].entry;
-    if (s[1].tag == tag && s[1].entry != nullptr && s[1].entry->matches(key)) return s[1].entry;
-    return nullptr;
+    return s[0].tag == tag ? s[0].entry : s[1].tag == tag ? s[1].entry : nullptr;
+  }
+  /// ... and whether it matched.
+  void note(bool hit) {
+    hits_ += hit;
+    if (++lookups_ >= window_) [[unlikely]]
+      judge();
   }
   void prefetch(std::uint64_t hash) const { __builtin_prefetch(&slots_[(hash & mask_) * 2]); }
   /// Newest first; what was there moves to the second slot.
   void insert(std::uint64_t hash, Megaflow* entry);
   void clear();
+  std::size_t memory_bytes() const { return slots_.capacity() * sizeof(Slot); }
 
  private:
   struct Slot {
     std::uint32_t tag = 0;
     Megaflow* entry = nullptr;
   };
+  void judge();
+
   std::vector<Slot> slots_;  // two per set
   std::uint64_t mask_;       // sets - 1
   std::uint64_t limit_;      // sets
   std::uint32_t replaced_ = 0;
+  std::uint32_t lookups_ = 0;  // in this window
+  std::uint32_t hits_ = 0;
+  std::uint32_t window_;
+  bool warm_ = false;  // this window is not the first one since it slept or grew
+  std::uint32_t asleep_ = 0;
 };
 
 }  // namespace weft::datapath

@@ -80,6 +80,7 @@ struct InstalledRule {
   std::uint64_t bytes = 0;
   Time added{};
   Time used{};
+  std::uint64_t serial = 0;  ///< no other rule of the switch ever has it
 };
 
 struct Decision {

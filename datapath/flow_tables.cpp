@@ -38,6 +38,7 @@ void FlowTables::add(Rule rule, Time now) {
   with_timeout_ += can_time_out(rule);
   changed(rule.table);
   auto installed = std::make_shared<InstalledRule>();
+  installed->serial = ++serial_;
   installed->rule = std::move(rule);
   installed->added = installed->used = now;
   rules_[slot] = std::move(installed);

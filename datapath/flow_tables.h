@@ -44,6 +44,8 @@ class FlowTables {
   bool unchanged(const std::bitset<256>& tables, std::uint64_t generation) const;
   /// Something that every decision depends on changed (a port came or went).
   void change_everything();
+  /// Some rule has an idle or hard timeout.
+  bool has_timeouts() const { return with_timeout_ != 0; }
   std::size_t size() const { return live_; }
 
  private:
@@ -57,6 +59,7 @@ class FlowTables {
   std::vector<std::shared_ptr<InstalledRule>> rules_;
   std::vector<std::uint32_t> free_;
   std::uint64_t generation_ = 1;
+  std::uint64_t serial_ = 0;
   std::uint64_t everything_ = 0;
   std::array<std::uint64_t, 256> changed_{};
   std::size_t live_ = 0;

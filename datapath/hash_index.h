@@ -45,6 +45,9 @@ class HashIndex {
       if (slots_[i].hash == hash && is(slots_[i].value)) return slots_[i].value;
     return kNone;
   }
+  void prefetch(std::uint32_t hash) const {
+    if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]);
+  }
   template <class Visit>
   void for_each(std::uint32_t hash, Visit visit) const {
     find(hash, [&](std::uint32_t v) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "datapath/fast_parse.h"
 #include "datapath/pipeline_impl.h"
 #include "datapath/statement.h"
 #include "datapath/wire/wire.h"
@@ -134,13 +135,9 @@ void Pipeline::process(std::span<Packet* const> burst, PortNo in_port, Time now,
   }
   switch (port->kind) {
     case PortKind::vm:
-      for (Packet* p : burst) {
-        p->tenant = port->tenant;
-        s.enter(p, in_port.value, now, nullptr, result);
-      }
-      return;
     case PortKind::uplink:
-      for (Packet* p : burst) s.from_uplink(p, now, result);
+      for (; !burst.empty(); burst = burst.subspan(std::min(burst.size(), MegaflowCache::kBurst)))
+        s.burst(burst.first(std::min(burst.size(), MegaflowCache::kBurst)), *port, now, result);
       return;
     case PortKind::local:
       for (Packet* p : burst) {
@@ -156,42 +153,160 @@ void Pipeline::process(std::span<Packet* const> burst, PortNo in_port, Time now,
   }
 }
 
-void Pipeline::Impl::from_uplink(Packet* packet, Time now, Outputs& result) {
-  const ParsedHeaders outer = parse_materialising(*packet);
-  const TunnelKind kind = outer.ok() ? tunnel_kind_of(*packet, outer) : TunnelKind::none;
-  if (kind != TunnelKind::none && tunnel_ports[static_cast<int>(kind)] != 0) {
-    const std::uint8_t* ip = packet->data() + outer.l3;
-    const bool mine =
-        outer.is_ipv4()
-            ? !vtep.address.is6 && wire::at<wire::Ipv4Header>(ip).dst.get() == vtep.address.v4()
-            : vtep.address.is6 && wire::at<wire::Ipv6Header>(ip).dst.get() == vtep.address.v6();
-    if (mine) {
-      const Decap d = decap(*packet, outer);
-      if (d.ok()) return enter(packet, tunnel_ports[static_cast<int>(kind)], now, &d, result);
-      if (d.status == Decap::Status::drop) return drop(packet, d.reason, 0, result);
-    }
+void Pipeline::Impl::parse(Pass& pass) {
+  if (!pass.plain) {
+    pass.key = {};
+    pass.plain = true;
   }
-  if (local == 0) return drop(packet, DropReason::no_port, 0, result);
-  output(packet, local, result);
+  pass.key.w[0] = pass.in_port;
+  if (parse_plain(*pass.packet, pass.parsed, pass.key)) [[likely]]
+    return;
+  pass.plain = false;
+  for (const unsigned w : kPlainWords) pass.key.w[w] = 0;
+  pass.parsed = parse_materialising(*pass.packet);
+  if (pass.parsed.ok()) extract(*pass.packet, pass.parsed, pass.key);
 }
 
-void Pipeline::Impl::enter(Packet* packet, std::uint32_t in_port, Time now, const Decap* d,
-                           Outputs& result) {
-  Pass pass;
-  pass.packet = packet;
-  pass.in_port = in_port;
-  pass.now = now;
-  pass.parsed = parse_materialising(*packet);
-  if (!pass.parsed.ok()) return drop(packet, DropReason::malformed, 0, result);
-  if (d != nullptr) {
-    pass.key = key_behind_tunnel(d->info);
-    pass.in_port = static_cast<std::uint32_t>(pass.key.get(place::in_port));
-    if (pass.in_port == 0) return drop(packet, DropReason::tunnel_unknown, 0, result);
-  } else {
-    pass.key.w[0] = in_port;
+Pipeline::Impl::Arrival Pipeline::Impl::arrive(Pass& pass) {
+  Packet* packet = pass.packet;
+  const ParsedHeaders outer = parse_materialising(*packet);
+  const TunnelKind kind = outer.ok() ? tunnel_kind_of(*packet, outer) : TunnelKind::none;
+  if (kind == TunnelKind::none || tunnel_ports[static_cast<int>(kind)] == 0)
+    return {Arrival::Kind::local};
+  const std::uint8_t* ip = packet->data() + outer.l3;
+  const bool mine =
+      outer.is_ipv4()
+          ? !vtep.address.is6 && wire::at<wire::Ipv4Header>(ip).dst.get() == vtep.address.v4()
+          : vtep.address.is6 && wire::at<wire::Ipv6Header>(ip).dst.get() == vtep.address.v6();
+  if (!mine) return {Arrival::Kind::local};
+  const Decap d = decap(*packet, outer);
+  if (d.status == Decap::Status::drop) return {Arrival::Kind::drop, d.reason};
+  if (!d.ok()) return {Arrival::Kind::local};
+  pass.key = key_behind_tunnel(d.info);
+  pass.in_port = static_cast<std::uint32_t>(pass.key.get(place::in_port));
+  pass.plain = false;
+  if (!parse_plain(*packet, pass.parsed, pass.key)) {
+    pass.parsed = parse_materialising(*packet);
+    if (!pass.parsed.ok()) return {Arrival::Kind::malformed};
+    extract(*packet, pass.parsed, pass.key);
   }
-  extract(*packet, pass.parsed, pass.key);
-  run(pass, result);
+  if (pass.in_port == 0) return {Arrival::Kind::drop, DropReason::tunnel_unknown};
+  return {Arrival::Kind::look_up};
+}
+
+void Pipeline::Impl::burst(std::span<Packet* const> packets, const PortConfig& port, Time now,
+                           Outputs& result) {
+  const auto n = static_cast<unsigned>(packets.size());
+  if (passes.size() < n) passes.resize(n);
+  Arrival arrivals[MegaflowCache::kBurst];
+  Pass* look_up[MegaflowCache::kBurst];
+  unsigned count_look_up = 0;
+  for (Packet* p : packets) __builtin_prefetch(p->data());
+  for (unsigned i = 0; i < n; ++i) {
+    Pass& pass = passes[i];
+    static_cast<PassState&>(pass) = PassState{};
+    pass.packet = packets[i];
+    pass.in_port = port.number.value;
+    pass.now = now;
+    if (port.kind == PortKind::uplink) {
+      arrivals[i] = arrive(pass);
+    } else {
+      pass.packet->tenant = port.tenant;
+      parse(pass);
+      if (!pass.parsed.ok()) arrivals[i].kind = Arrival::Kind::malformed;
+    }
+    if (arrivals[i].kind == Arrival::Kind::look_up) look_up[count_look_up++] = &pass;
+  }
+  Megaflow* found[MegaflowCache::kBurst];
+  bool exact_hit[MegaflowCache::kBurst];
+  // A packet alone gains nothing from a search in stages.
+  const bool ahead = count_look_up > 1;
+  if (ahead) find_all({look_up, count_look_up}, found, exact_hit);
+  const std::uint64_t removals = megaflows.removals();
+  unsigned next = 0;
+  for (unsigned i = 0; i < n; ++i) {
+    Pass& pass = passes[i];
+    switch (arrivals[i].kind) {
+      case Arrival::Kind::look_up:
+        break;
+      case Arrival::Kind::malformed:
+        drop(pass.packet, DropReason::malformed, 0, result);
+        continue;
+      case Arrival::Kind::drop:
+        drop(pass.packet, arrivals[i].reason, 0, result);
+        continue;
+      case Arrival::Kind::local:
+        if (local == 0) {
+          drop(pass.packet, DropReason::no_port, 0, result);
+        } else {
+          output(pass.packet, local, result);
+        }
+        continue;
+    }
+    const unsigned at = next++;
+    // What was found ahead holds if nothing has changed since: neither rules nor, by an earlier
+    // packet of this burst, the cache.
+    Megaflow* e = ahead ? found[at] : nullptr;
+    if (e == nullptr || megaflows.removals() != removals || check_one_in != 0 ||
+        e->generation != tables.generation()) [[unlikely]] {
+      run(pass, result);
+      pass.plain = false;
+      continue;
+    }
+    ++stats.packets;
+    ++(exact_hit[at] ? stats.exact_match_hits : stats.megaflow_hits);
+    count(*e, pass);
+    const SharedDecision& d = *e->shared;
+    if (!d.keeps_key) pass.plain = false;
+    if (d.simple) {
+      const Step& step = d.decision.steps[0];
+      if (step.kind == StepKind::output) {
+        output(pass.packet, step.number, result);
+        continue;
+      }
+    }
+    if (execute(pass, d.decision, result)) run(pass, result);
+  }
+}
+
+void Pipeline::Impl::find_all(std::span<Pass* const> look_up, Megaflow** found, bool* exact_hit) {
+  constexpr std::size_t kBurst = MegaflowCache::kBurst;
+  const auto n = static_cast<unsigned>(look_up.size());
+  const FlowKey* keys[kBurst];
+  if (!use_exact_match(n)) {
+    for (unsigned i = 0; i < n; ++i) {
+      keys[i] = &look_up[i]->key;
+      exact_hit[i] = false;
+    }
+    return megaflows.lookup_burst({keys, n}, found, stats.tuples_searched);
+  }
+  std::uint64_t hash[kBurst];
+  for (unsigned i = 0; i < n; ++i) {
+    hash[i] = hash_packet_part(look_up[i]->key, seed);
+    exact.prefetch(hash[i]);
+  }
+  for (unsigned i = 0; i < n; ++i) {
+    found[i] = exact.candidate(hash[i]);
+    if (found[i] == nullptr) continue;
+    __builtin_prefetch(found[i]);
+    __builtin_prefetch(reinterpret_cast<const std::byte*>(found[i]) + 64);
+  }
+  unsigned at[kBurst];
+  unsigned missed = 0;
+  for (unsigned i = 0; i < n; ++i) {
+    exact_hit[i] = found[i] != nullptr && found[i]->matches(look_up[i]->key);
+    exact.note(exact_hit[i]);
+    if (exact_hit[i]) continue;
+    at[missed] = i;
+    keys[missed++] = &look_up[i]->key;
+  }
+  if (missed == 0) return;
+  Megaflow* others[kBurst];
+  megaflows.lookup_burst({keys, missed}, others, stats.tuples_searched);
+  for (unsigned i = 0; i < missed; ++i) {
+    found[at[i]] = others[i];
+    if (others[i] != nullptr) exact.insert(hash[at[i]], others[i]);
+  }
 }
 
 FlowKey Pipeline::Impl::key_behind_tunnel(const TunnelInfo& tunnel) const {
@@ -223,12 +338,18 @@ FlowKey Pipeline::Impl::key_behind_tunnel(const TunnelInfo& tunnel) const {
 
 void Pipeline::Impl::run(Pass& pass, Outputs& result) {
   for (;;) {
-    Megaflow* entry = find(pass);
-    ++entry->packets;
-    entry->bytes += pass.packet->size();
-    entry->used = pass.now;
-    if (entry == &scratch) entry->count_for_rules();
-    if (!execute(pass, entry->decision, result)) return;
+    const Decision* decision = &uncached;
+    if (Megaflow* entry = find(pass); entry != nullptr) {
+      count(*entry, pass);
+      decision = &entry->decision();
+    } else {
+      for (const auto& rule : uncached.rules) {
+        ++rule->packets;
+        rule->bytes += pass.packet->size();
+        rule->used = std::max(rule->used, pass.now);
+      }
+    }
+    if (!execute(pass, *decision, result)) return;
   }
 }
 
@@ -240,8 +361,9 @@ Megaflow* Pipeline::Impl::find(Pass& pass) {
   };
   const bool cached = options.exact_match || options.megaflow;
   const bool check = check_one_in != 0 && pass.packet->id % check_one_in == 0;
+  const bool use_exact = use_exact_match(1);
   std::uint64_t hash = 0;
-  if (options.exact_match) {
+  if (use_exact) {
     hash = hash_packet_part(pass.key, seed);
     Megaflow* e = exact.lookup(hash, pass.key);
     if (e != nullptr && holds(*e)) [[likely]] {
@@ -255,28 +377,24 @@ Megaflow* Pipeline::Impl::find(Pass& pass) {
     if (e != nullptr && holds(*e)) {
       ++stats.megaflow_hits;
       if (check) compare_with_slow_path(pass, *e);
-      if (options.exact_match) exact.insert(hash, e);
+      if (use_exact) exact.insert(hash, e);
       return e;
     }
   }
   ++stats.slow_path;
   Megaflow* e = slow_path(pass);
-  if (options.exact_match && e != &scratch) exact.insert(hash, e);
+  if (use_exact && e != nullptr) exact.insert(hash, e);
   return e;
 }
 
 Megaflow* Pipeline::Impl::slow_path(const Pass& pass) {
-  Decision decision = translate(view(), recirculation, pass.key);
-  if ((options.megaflow || options.exact_match) && options.megaflow_limit != 0)
-    return megaflows.insert(pass.key, std::move(decision), tables.generation(), pass.now,
-                            !options.megaflow);
-  scratch.decision = std::move(decision);
-  scratch.packets = scratch.bytes = scratch.packets_counted = scratch.bytes_counted = 0;
-  return &scratch;
+  uncached = translate(view(), recirculation, pass.key);
+  if (!options.megaflow && !options.exact_match) return nullptr;
+  return megaflows.insert(pass.key, uncached, tables.generation(), pass.now, !options.megaflow);
 }
 
 bool Pipeline::Impl::revalidate(Megaflow& entry, const FlowKey& key) {
-  if (tables.unchanged(entry.decision.tables, entry.generation)) {
+  if (tables.unchanged(entry.decision().tables, entry.generation)) {
     entry.generation = tables.generation();
     return true;
   }
@@ -289,10 +407,7 @@ bool Pipeline::Impl::revalidate(Megaflow& entry, const FlowKey& key) {
       return false;
     }
   }
-  entry.count_for_rules();
-  fresh.mask = entry.table->mask;
-  entry.decision = std::move(fresh);
-  entry.generation = tables.generation();
+  megaflows.replace(entry, std::move(fresh), tables.generation());
   return true;
 }
 
@@ -300,7 +415,7 @@ void Pipeline::Impl::compare_with_slow_path(const Pass& pass, const Megaflow& en
   // Once for the packet, and once for the key that has zeros wherever the mask has: what the mask
   // leaves out must not matter.
   const auto agrees = [&](const Decision& d) {
-    return d.same_effect(entry.decision) && d.rules == entry.decision.rules;
+    return d.same_effect(entry.decision()) && d.rules == entry.decision().rules;
   };
   const Decision fresh = translate(view(), recirculation, pass.key);
   if (agrees(fresh) && agrees(translate(view(), recirculation, entry.full_key()))) return;
@@ -309,7 +424,7 @@ void Pipeline::Impl::compare_with_slow_path(const Pass& pass, const Megaflow& en
       "the cached decision for packet {} is not the slow path's\n  cached:    {} actions:{}\n"
       "  slow path: {} actions:{}",
       pass.packet->id, format_key(entry.full_key(), entry.table->mask),
-      format_steps(entry.decision), format_key(pass.key, fresh.mask), format_steps(fresh));
+      format_steps(entry.decision()), format_key(pass.key, fresh.mask), format_steps(fresh));
 }
 
 // --- the rest ---
@@ -325,9 +440,9 @@ void Pipeline::set_world(World world) { impl_->world = std::move(world); }
 void Pipeline::expire(Time now) {
   Impl& s = *impl_;
   s.clock = std::max(s.clock, now);
-  s.megaflows.count_for_rules();
+  if (s.tables.has_timeouts()) s.megaflows.count_for_rules();  // or busy rules look idle
   s.tables.expire(now);
-  s.megaflows.expire(now, s.options.idle_timeout);
+  s.megaflows.sweep(now, s.options.idle_timeout, s.options.hard_timeout, s.options.sweep_entries);
   s.connections.expire(now);
 }
 

@@ -72,7 +72,13 @@ struct CacheOptions {
   bool megaflow = true;
   std::uint32_t exact_match_entries = 8192;
   std::uint32_t megaflow_limit = 200'000;
+  /// Megaflows that packets from one port may take; beyond it, a port evicts its own. 0: no limit.
+  std::uint32_t megaflow_port_limit = 0;
+  /// Beyond so many masks, new megaflows match exactly: nobody makes everybody's lookups longer.
+  std::uint32_t mask_limit = 512;
   Duration idle_timeout = seconds(10);
+  Duration hard_timeout{};              ///< a megaflow's greatest age; 0: none
+  std::uint32_t sweep_entries = 65536;  ///< megaflows that one call of expire() looks at, at most
 };
 
 struct Output {

@@ -22,12 +22,11 @@ std::string format_key(const FlowKey& key, const FlowMask& mask);
 void set_connection_fields(FlowKey& key, const ConnTrack& connections, const CtResult& result,
                            const CtPacket& packet);
 
-/// One packet on its way through the tables, once or (after ct) several times.
-struct Pass {
+/// One packet on its way through the tables, once or (after ct) several times; without its key.
+struct PassState {
   Packet* packet = nullptr;
   std::uint32_t in_port = 0;
   ParsedHeaders parsed{};
-  FlowKey key{};
   Time now{};
   int recirculations = 0;
   bool ct_read = false;     ///< `ct` describes the packet as it is
@@ -37,6 +36,12 @@ struct Pass {
   std::uint16_t ct_zone = 0;
   CtPacket ct{};
   CtResult ct_result{};
+};
+struct Pass : PassState {
+  FlowKey key{};
+  /// No word of the key but the first and kPlainWords is set: the next plain packet overwrites
+  /// those and need not clear the rest.
+  bool plain = true;
 };
 
 struct Pipeline::Impl {
@@ -60,14 +65,18 @@ struct Pipeline::Impl {
   mutable PipelineStats reported;
   std::uint32_t check_one_in = 0;
   Time clock{};
-  Megaflow scratch;  // the decision of a packet that is not cached
+  Decision uncached;         // of a packet without a megaflow
+  std::vector<Pass> passes;  // of the burst that is being processed: as many as one ever had
 
   Impl(VtepConfig vtep_config, CacheOptions caches, std::uint64_t hash_seed)
       : vtep(vtep_config),
         options(caches),
         seed(hash_seed),
         tables(caches.classifier),
-        megaflows(caches.megaflow_limit),
+        megaflows({.entries = caches.megaflow_limit,
+                   .port_limit = caches.megaflow_port_limit,
+                   .mask_limit = caches.mask_limit},
+                  hash_seed),
         exact(caches.exact_match_entries),
         connections({}, hash_seed) {}
 
@@ -76,11 +85,30 @@ struct Pipeline::Impl {
   void index_ports();
 
   // pipeline.cpp
-  void from_uplink(Packet* packet, Time now, Outputs& result);
-  void enter(Packet* packet, std::uint32_t in_port, Time now, const Decap* decap, Outputs& result);
+  /// Up to MegaflowCache::kBurst packets: parses all, looks up all, executes one after the other.
+  void burst(std::span<Packet* const> packets, const PortConfig& port, Time now, Outputs& result);
+  void parse(Pass& pass);
+  /// What a frame from the uplink is: a pass to look up, or what becomes of it without one.
+  struct Arrival {
+    enum class Kind : std::uint8_t { look_up, malformed, drop, local } kind = Kind::look_up;
+    DropReason reason{};
+  };
+  Arrival arrive(Pass& pass);
+  /// The megaflow of each pass, as far as there is one; `exact_hit` says from where.
+  void find_all(std::span<Pass* const> look_up, Megaflow** found, bool* exact_hit);
   void run(Pass& pass, Outputs& result);
+  /// nullptr: `uncached` holds the decision.
   Megaflow* find(Pass& pass);
   Megaflow* slow_path(const Pass& pass);
+  bool use_exact_match(std::uint32_t lookups) {
+    // With one mask or two a megaflow lookup costs no more.
+    return options.exact_match && megaflows.masks() > 2 && exact.awake(lookups);
+  }
+  static void count(Megaflow& entry, const Pass& pass) {
+    ++entry.packets;
+    entry.bytes += pass.packet->size();
+    entry.used = pass.now;
+  }
   bool revalidate(Megaflow& entry, const FlowKey& key);
   void compare_with_slow_path(const Pass& pass, const Megaflow& entry);
 

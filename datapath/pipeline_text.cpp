@@ -136,7 +136,7 @@ std::vector<std::string> Pipeline::dump_megaflows() const {
   impl_->megaflows.for_each([&](const Megaflow& e) {
     out.push_back(fmt::format("{}, packets:{}, bytes:{}, actions:{}",
                               format_key(e.full_key(), e.table->mask), e.packets, e.bytes,
-                              format_steps(e.decision)));
+                              format_steps(e.decision())));
   });
   std::sort(out.begin(), out.end());
   return out;
