@@ -58,6 +58,7 @@ const SharedDecision* DecisionStore::take(Decision decision) {
   s.simple = steps.size() == 1 && leaves_key(steps[0]) &&
              (steps[0].last || steps[0].kind == StepKind::drop);
   s.keeps_key = std::all_of(steps.begin(), steps.end(), leaves_key);
+  s.tracks_first = !steps.empty() && steps[0].kind == StepKind::track;
   s.decision = std::move(decision);
   s.hash = hash;
   s.slot = slot;
@@ -73,6 +74,7 @@ void DecisionStore::release(const SharedDecision* decision) {
   if (--s.holders != 0) return;
   index_.erase(s.hash, s.slot);
   s.decision = {};
+  s.next = nullptr;
   free_.push_back(s.slot);
   --live_;
 }

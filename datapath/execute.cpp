@@ -211,6 +211,7 @@ void Pipeline::Impl::read_for_tracking(Pass& pass, std::uint16_t zone) {
   if (pass.ct_read) return;
   pass.ct = ct_packet(*pass.packet, pass.parsed);
   pass.ct_read = true;
+  pass.ct_hashed = false;
   pass.translated = false;
 }
 
@@ -224,7 +225,10 @@ void Pipeline::Impl::translate_if_due(Pass& pass) {
 
 void Pipeline::Impl::track(Pass& pass, const Step& step) {
   read_for_tracking(pass, step.zone);
-  pass.ct_result = connections.track(pass.ct, step.zone, pass.now, step.number != 0);
+  const std::uint32_t hash = pass.ct_hashed && pass.ct_hash_zone == step.zone
+                                 ? pass.ct_hash
+                                 : connections.hash(pass.ct, step.zone);
+  pass.ct_result = connections.track(pass.ct, step.zone, pass.now, step.number != 0, hash);
   pass.ct_zone = step.zone;
   pass.tracked = true;
   translate_if_due(pass);

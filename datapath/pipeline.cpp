@@ -221,7 +221,10 @@ void Pipeline::Impl::burst(std::span<Packet* const> packets, const PortConfig& p
   bool exact_hit[MegaflowCache::kBurst];
   // A packet alone gains nothing from a search in stages.
   const bool ahead = count_look_up > 1;
-  if (ahead) find_all({look_up, count_look_up}, found, exact_hit);
+  if (ahead) {
+    find_all({look_up, count_look_up}, found, exact_hit);
+    fetch_connections({look_up, count_look_up}, found);
+  }
   const std::uint64_t removals = megaflows.removals();
   unsigned next = 0;
   for (unsigned i = 0; i < n; ++i) {
@@ -265,7 +268,7 @@ void Pipeline::Impl::burst(std::span<Packet* const> packets, const PortConfig& p
         continue;
       }
     }
-    if (execute(pass, d.decision, result)) run(pass, result);
+    if (execute(pass, d.decision, result)) run(pass, result, &d);
   }
 }
 
@@ -336,13 +339,31 @@ FlowKey Pipeline::Impl::key_behind_tunnel(const TunnelInfo& tunnel) const {
   return key;
 }
 
-void Pipeline::Impl::run(Pass& pass, Outputs& result) {
+void Pipeline::Impl::fetch_connections(std::span<Pass* const> look_up, Megaflow* const* found) {
+  bool any = false;
+  for (std::size_t i = 0; i < look_up.size(); ++i) {
+    if (found[i] == nullptr || !found[i]->shared->tracks_first) continue;
+    Pass& pass = *look_up[i];
+    pass.ct = ct_packet(*pass.packet, pass.parsed);
+    pass.ct_hash_zone = found[i]->decision().steps[0].zone;
+    pass.ct_hash = connections.hash(pass.ct, pass.ct_hash_zone);
+    pass.ct_read = pass.ct_hashed = any = true;
+    connections.prefetch_slot(pass.ct_hash);
+  }
+  if (!any) return;
+  for (Pass* pass : look_up)
+    if (pass->ct_hashed) connections.prefetch_connection(pass->ct_hash);
+}
+
+void Pipeline::Impl::run(Pass& pass, Outputs& result, const SharedDecision* from) {
   for (;;) {
     const Decision* decision = &uncached;
-    if (Megaflow* entry = find(pass); entry != nullptr) {
+    if (Megaflow* entry = find(pass, from); entry != nullptr) {
       count(*entry, pass);
-      decision = &entry->decision();
+      from = entry->shared;
+      decision = &from->decision;
     } else {
+      from = nullptr;
       for (const auto& rule : uncached.rules) {
         ++rule->packets;
         rule->bytes += pass.packet->size();
@@ -353,7 +374,7 @@ void Pipeline::Impl::run(Pass& pass, Outputs& result) {
   }
 }
 
-Megaflow* Pipeline::Impl::find(Pass& pass) {
+Megaflow* Pipeline::Impl::find(Pass& pass, const SharedDecision* from) {
   ++stats.packets;
   const auto holds = [&](Megaflow& e) {
     return e.generation == tables.generation() || faults.skip_revalidation ||
@@ -361,6 +382,13 @@ Megaflow* Pipeline::Impl::find(Pass& pass) {
   };
   const bool cached = options.exact_match || options.megaflow;
   const bool check = check_one_in != 0 && pass.packet->id % check_one_in == 0;
+  if (from != nullptr && from->next != nullptr && from->next->matches(pass.key) &&
+      from->next->generation == tables.generation()) {
+    ++stats.megaflow_hits;
+    ++stats.tuples_searched;
+    if (check) compare_with_slow_path(pass, *from->next);
+    return from->next;
+  }
   const bool use_exact = use_exact_match(1);
   std::uint64_t hash = 0;
   if (use_exact) {
@@ -378,11 +406,13 @@ Megaflow* Pipeline::Impl::find(Pass& pass) {
       ++stats.megaflow_hits;
       if (check) compare_with_slow_path(pass, *e);
       if (use_exact) exact.insert(hash, e);
+      if (from != nullptr) from->next = e;
       return e;
     }
   }
   ++stats.slow_path;
   Megaflow* e = slow_path(pass);
+  if (from != nullptr) from->next = e;
   if (use_exact && e != nullptr) exact.insert(hash, e);
   return e;
 }

@@ -32,8 +32,11 @@ struct PassState {
   bool ct_read = false;     ///< `ct` describes the packet as it is
   bool tracked = false;     ///< in `ct_zone`, as it is (or was before NAT)
   bool translated = false;  ///< by NAT in `ct_zone`; `ct` describes the packet before
+  bool ct_hashed = false;   ///< `ct_hash` is that of `ct` in zone `ct_hash_zone`
   bool answered = false;    ///< a packet-too-big has been sent for it
   std::uint16_t ct_zone = 0;
+  std::uint16_t ct_hash_zone = 0;
+  std::uint32_t ct_hash = 0;
   CtPacket ct{};
   CtResult ct_result{};
 };
@@ -96,9 +99,12 @@ struct Pipeline::Impl {
   Arrival arrive(Pass& pass);
   /// The megaflow of each pass, as far as there is one; `exact_hit` says from where.
   void find_all(std::span<Pass* const> look_up, Megaflow** found, bool* exact_hit);
-  void run(Pass& pass, Outputs& result);
+  /// Has the connections that the packets will ask for on their way into the cache.
+  void fetch_connections(std::span<Pass* const> look_up, Megaflow* const* found);
+  /// `from`: the decision that sent the packet back to be looked up again.
+  void run(Pass& pass, Outputs& result, const SharedDecision* from = nullptr);
   /// nullptr: `uncached` holds the decision.
-  Megaflow* find(Pass& pass);
+  Megaflow* find(Pass& pass, const SharedDecision* from);
   Megaflow* slow_path(const Pass& pass);
   bool use_exact_match(std::uint32_t lookups) {
     // With one mask or two a megaflow lookup costs no more.
