@@ -75,7 +75,13 @@ struct Outgoing {
   Bytes bytes;
 };
 
-enum class TunnelType : std::uint8_t { vxlan, geneve };
+enum class TunnelType : std::uint8_t { vxlan, geneve, nvgre, stt, gre, otv };
+inline constexpr TunnelType kLastTunnelType = TunnelType::otv;
+/// Whether packets say which logical ports they are between; without that the receiver finds the
+/// port by network and inner destination.
+constexpr bool carries_ports(TunnelType tunnel) {
+  return tunnel == TunnelType::geneve || tunnel == TunnelType::stt;
+}
 enum class Style : std::uint8_t { hybrid, central };
 
 /// Timers of the message protocol.

@@ -130,7 +130,7 @@ std::optional<Chassis> decode_chassis(std::string_view bytes) {
   chassis.vtep = r.ip();
   chassis.tunnel_port = r.u32();
   const std::uint8_t tunnel = r.u8();
-  if (tunnel > static_cast<std::uint8_t>(TunnelType::geneve)) r.fail();
+  if (tunnel > static_cast<std::uint8_t>(kLastTunnelType)) r.fail();
   chassis.tunnel = static_cast<TunnelType>(tunnel);
   return if_finished(r, chassis);
 }

@@ -31,7 +31,7 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
   };
 
   std::string admit = "move:NXM_NX_TUN_ID[0..23]->OXM_OF_METADATA[0..23],";
-  if (chassis.tunnel == TunnelType::geneve)
+  if (carries_ports(chassis.tunnel))
     admit +=
         "move:NXM_NX_TUN_METADATA0[16..30]->NXM_NX_REG14[0..14],"
         "move:NXM_NX_TUN_METADATA0[0..15]->NXM_NX_REG15[0..15],";
@@ -64,7 +64,7 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
 
   if (chassis.tunnel_port != 0) {
     std::string send = "move:OXM_OF_METADATA[0..23]->NXM_NX_TUN_ID[0..23],";
-    if (chassis.tunnel == TunnelType::geneve)
+    if (carries_ports(chassis.tunnel))
       send +=
           "move:NXM_NX_REG14[0..14]->NXM_NX_TUN_METADATA0[16..30],"
           "move:NXM_NX_REG15[0..15]->NXM_NX_TUN_METADATA0[0..15],";
@@ -216,7 +216,7 @@ std::vector<Flow> HostRules::place_flows(PortPlace at, const Place& place) const
         fmt::format("load:0x{:x}->OXM_OF_METADATA[],load:0x{:x}->NXM_NX_REG14[],{},{}", at.vni,
                     at.key, load_zone(place.of_port), go_to(Stage::port_security))));
     out.push_back(stage_flow(Stage::locate, 100, here, zone));
-    if (chassis_.tunnel == TunnelType::geneve)
+    if (carries_ports(chassis_.tunnel))
       out.push_back(stage_flow(Stage::from_tunnel, 100, here, zone));
     else
       out.push_back(stage_flow(Stage::from_tunnel, 100,
@@ -238,7 +238,7 @@ std::vector<Flow> HostRules::flood_flows(std::uint32_t vni, const Network& netwo
                          load_zone(of_port), go_to(Stage::to_port_ct));
   std::vector<Flow> out;
   out.push_back(stage_flow(Stage::locate, 100, at_port({vni, kFloodKey}), remote + local));
-  if (chassis_.tunnel == TunnelType::geneve)
+  if (carries_ports(chassis_.tunnel))
     out.push_back(stage_flow(Stage::from_tunnel, 100, at_port({vni, kFloodKey}), local));
   else
     out.push_back(stage_flow(Stage::from_tunnel, 90,

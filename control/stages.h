@@ -7,7 +7,7 @@
 //    =
 //                                                      the port's key, reg13 = its ct zone.
 //                                                      Tunnel port: metadata = tun_id, and with
-//                                                      GENEVE reg14, reg15 from the option -> 30
+//                                                      GENEVE or STT reg14, reg15 from it -> 30
 //    8 port_security      reg14, MACs, addresses       a port sends only from its own MAC and
 //                                                      addresses (ARP and ND bodies too), and no
 //                                                      router advertisements or redirects
@@ -24,11 +24,12 @@
 //   28 locate             metadata, reg15              local: -> 32. Remote: tun_dst -> 29. Flood:
 //                                                      one copy per remote VTEP that has ports of
 //                                                      the network, one per local port
-//   29 encapsulate        -                            tun_id = metadata, GENEVE option = reg14 (15
-//                                                      bits) and reg15 (16 bits), output tunnel
+//   29 encapsulate        -                            tun_id = metadata, GENEVE option (or STT's
+//                                                      context) = reg14 (15 bits) and reg15 (16
+//                                                      bits), output tunnel
 //   30 from_tunnel        metadata, reg15 | eth_dst    local ports only: nothing that came from a
-//                                                      tunnel goes into one. VXLAN carries no keys
-//                                                      and finds the port by inner eth_dst
+//                                                      tunnel goes into one. The others carry no
+//                                                      keys and find the port by inner eth_dst
 //   32 to_port_ct         metadata                     networks with policy: ct(zone=reg13), which
 //   is
 //                                                      the destination port's zone from here on

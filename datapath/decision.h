@@ -68,7 +68,8 @@ struct OuterStep {
   std::uint32_t port = 0;      ///< the tunnel port
   bool operator==(const OuterStep& o) const {
     return port == o.port && encap.kind == o.encap.kind && encap.dst == o.encap.dst &&
-           encap.vni == o.encap.vni && encap.ports == o.encap.ports;
+           encap.vni == o.encap.vni && encap.ports == o.encap.ports &&
+           encap.options == o.encap.options;
   }
 };
 

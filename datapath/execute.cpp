@@ -5,6 +5,7 @@
 #include "datapath/pipeline_impl.h"
 #include "datapath/replies.h"
 #include "datapath/rewrite.h"
+#include "datapath/tunnel/stt.h"
 
 namespace weft::datapath {
 namespace {
@@ -130,7 +131,9 @@ void Pipeline::Impl::execute_aside(const Pass& pass, const Decision& decision,
 void Pipeline::Impl::to_tunnel(Pass& pass, const Step& step, const OuterStep& outer,
                                Outputs& result) {
   const std::uint32_t frame = frame_size_on_wire(*pass.packet, pass.parsed);
-  if (frame + outer.overhead - 14 > vtep.underlay_mtu) [[unlikely]] {
+  // STT cuts what does not fit; its frames have a limit of their own.
+  const bool cuts = outer.encap.kind == TunnelKind::stt;
+  if (frame + outer.overhead - 14 > vtep.underlay_mtu && !cuts) [[unlikely]] {
     answer_too_big(pass, outer, result);
     if (step.last) drop(pass.packet, DropReason::tunnel_too_big, step.value, result);
     return;
@@ -140,8 +143,30 @@ void Pipeline::Impl::to_tunnel(Pass& pass, const Step& step, const OuterStep& ou
     return;
   }
   Packet* p = step.last ? pass.packet : copy_of(pass, result);
-  if (!encap(*p, outer.bytes, hash_inner_flow(pass.key, seed))) [[unlikely]]
-    return drop(p, DropReason::tunnel_too_big, step.value, result);
+  encapsulate(p, pass, outer, step.value, result);
+}
+
+void Pipeline::Impl::encapsulate(Packet* p, const Pass& pass, const OuterStep& outer,
+                                 std::uint64_t cookie, Outputs& result) {
+  const std::uint32_t hash = hash_inner_flow(pass.key, seed);
+  if (outer.encap.kind == TunnelKind::stt) [[unlikely]] {
+    std::vector<Packet*> more;
+    if (!stt::encap_frame(*p, outer.bytes, hash, ++tunnel_sequence, *world.pool,
+                          world.new_packet_id, more))
+      return drop(p, DropReason::tunnel_too_big, cookie, result);
+    output(p, uplink, result);
+    for (Packet* segment : more) {
+      result.created.push_back(segment);
+      output(segment, uplink, result);
+    }
+    return;
+  }
+  if (!encap(*p, outer.bytes, hash, tunnel_sequence)) [[unlikely]] {
+    // LISP carries IP and nothing else.
+    const bool ip = pass.parsed.ip_version != 0 || outer.encap.kind != TunnelKind::lisp;
+    return drop(p, ip ? DropReason::tunnel_too_big : DropReason::tunnel_bad, cookie, result);
+  }
+  ++tunnel_sequence;
   output(p, uplink, result);
 }
 
@@ -276,11 +301,11 @@ void Pipeline::Impl::send_back(const Pass& pass, Packet* answer, Outputs& result
   OuterStep outer;
   if (!make_outer_step(view(), *to, pass.key, true, outer))
     return drop(answer, DropReason::tunnel_unknown, 0, result);
-  const bool fits = answer->size() + outer.overhead - 14 <= vtep.underlay_mtu;
-  if (!fits || !encap(*answer, outer.bytes, hash_inner_flow(pass.key, seed)))
-    return drop(answer, DropReason::tunnel_too_big, 0, result);
+  const bool fits = answer->size() + outer.overhead - 14 <= vtep.underlay_mtu ||
+                    outer.encap.kind == TunnelKind::stt;
+  if (!fits) return drop(answer, DropReason::tunnel_too_big, 0, result);
   if (uplink == 0) return drop(answer, DropReason::no_port, 0, result);
-  output(answer, uplink, result);
+  encapsulate(answer, pass, outer, 0, result);
 }
 
 void Pipeline::Impl::icmp_error(Pass& pass, const IcmpErrorStep& error, Outputs& result) {

@@ -6,6 +6,7 @@
 #include "datapath/fast_parse.h"
 #include "datapath/pipeline_impl.h"
 #include "datapath/statement.h"
+#include "datapath/tunnel/stt.h"
 #include "datapath/wire/wire.h"
 
 namespace weft::datapath {
@@ -32,6 +33,12 @@ void Pipeline::Impl::index_ports() {
       particular_tunnels = particular_tunnels || !p.remote.is_zero() || p.key;
     }
   }
+  // What GRE is depends on whom it is for, unless both are here.
+  const bool nvgre = tunnel_ports[static_cast<int>(TunnelKind::nvgre)] != 0;
+  const bool gre = tunnel_ports[static_cast<int>(TunnelKind::gre)] != 0;
+  GreReading& reading = vtep.receiver.decap.gre;
+  if (nvgre != gre) reading = nvgre ? GreReading::nvgre : GreReading::gre;
+  receiver.read_gre_as(reading);
   tables.change_everything();
 }
 
@@ -167,11 +174,13 @@ void Pipeline::Impl::parse(Pass& pass) {
   if (pass.parsed.ok()) extract(*pass.packet, pass.parsed, pass.key);
 }
 
-Pipeline::Impl::Arrival Pipeline::Impl::arrive(Pass& pass) {
+Pipeline::Impl::Arrival Pipeline::Impl::arrive(Pass& pass, Outputs& result) {
   Packet* packet = pass.packet;
   const ParsedHeaders outer = parse_materialising(*packet);
-  const TunnelKind kind = outer.ok() ? tunnel_kind_of(*packet, outer) : TunnelKind::none;
-  if (kind == TunnelKind::none || tunnel_ports[static_cast<int>(kind)] == 0)
+  const DecapOptions& reading = vtep.receiver.decap;
+  const TunnelKind kind = tunnel_kind_of(*packet, outer, reading.ports, reading.gre);
+  const bool part = outer.fragment != Fragment::none;
+  if (!part && (kind == TunnelKind::none || tunnel_ports[static_cast<int>(kind)] == 0))
     return {Arrival::Kind::local};
   const std::uint8_t* ip = packet->data() + outer.l3;
   const bool mine =
@@ -179,8 +188,18 @@ Pipeline::Impl::Arrival Pipeline::Impl::arrive(Pass& pass) {
           ? !vtep.address.is6 && wire::at<wire::Ipv4Header>(ip).dst.get() == vtep.address.v4()
           : vtep.address.is6 && wire::at<wire::Ipv6Header>(ip).dst.get() == vtep.address.v6();
   if (!mine) return {Arrival::Kind::local};
-  const Decap d = decap(*packet, outer);
+  Decap d;
+  if (part || kind == TunnelKind::stt) [[unlikely]] {
+    const Arrival arrival = take_part(pass, outer, d, result);
+    if (arrival.kind != Arrival::Kind::look_up) return arrival;
+  } else {
+    d = decap(*packet, outer, reading);
+  }
   if (d.status == Decap::Status::drop) return {Arrival::Kind::drop, d.reason};
+  if (d.status == Decap::Status::control) [[unlikely]] {
+    result.consumed.push_back(packet);
+    return {Arrival::Kind::gone};
+  }
   if (!d.ok()) return {Arrival::Kind::local};
   pass.key = key_behind_tunnel(d.info);
   pass.in_port = static_cast<std::uint32_t>(pass.key.get(place::in_port));
@@ -192,6 +211,26 @@ Pipeline::Impl::Arrival Pipeline::Impl::arrive(Pass& pass) {
   }
   if (pass.in_port == 0) return {Arrival::Kind::drop, DropReason::tunnel_unknown};
   return {Arrival::Kind::look_up};
+}
+
+Pipeline::Impl::Arrival Pipeline::Impl::take_part(Pass& pass, const ParsedHeaders& outer, Decap& d,
+                                                  Outputs& result) {
+  std::vector<Packet*> joined;
+  std::vector<GivenUp> given_up;
+  const auto received = receiver.receive(*pass.packet, outer, pass.now, joined, given_up);
+  result.consumed.insert(result.consumed.end(), joined.begin(), joined.end());
+  give_up_parts(given_up, result);
+  using What = TunnelReceiver::Result::What;
+  if (received.what == What::held) return {Arrival::Kind::gone};
+  if (received.what == What::again) return {Arrival::Kind::drop, DropReason::part_duplicate};
+  d = received.decap;
+  if (d.ok() && tunnel_ports[static_cast<int>(d.info.kind)] == 0)
+    return {Arrival::Kind::drop, DropReason::tunnel_unknown};
+  return {Arrival::Kind::look_up};
+}
+
+void Pipeline::Impl::give_up_parts(std::vector<GivenUp>& given_up, Outputs& result) {
+  for (const GivenUp& g : given_up) drop(g.packet, g.reason, 0, result);
 }
 
 void Pipeline::Impl::burst(std::span<Packet* const> packets, const PortConfig& port, Time now,
@@ -209,7 +248,7 @@ void Pipeline::Impl::burst(std::span<Packet* const> packets, const PortConfig& p
     pass.in_port = port.number.value;
     pass.now = now;
     if (port.kind == PortKind::uplink) {
-      arrivals[i] = arrive(pass);
+      arrivals[i] = arrive(pass, result);
     } else {
       pass.packet->tenant = port.tenant;
       parse(pass);
@@ -232,6 +271,8 @@ void Pipeline::Impl::burst(std::span<Packet* const> packets, const PortConfig& p
     switch (arrivals[i].kind) {
       case Arrival::Kind::look_up:
         break;
+      case Arrival::Kind::gone:
+        continue;
       case Arrival::Kind::malformed:
         drop(pass.packet, DropReason::malformed, 0, result);
         continue;
@@ -330,6 +371,10 @@ FlowKey Pipeline::Impl::key_behind_tunnel(const TunnelInfo& tunnel) const {
     }
   }
   key.w[1] = tunnel.vni;
+  if (tunnel.kind == TunnelKind::stt && vtep.stt_ports) {
+    key.w[1] = stt::network_of(tunnel.vni);
+    key.w[6] = tunnel.vni & 0x7fffffff;
+  }
   key.set128(place::tun_src, tunnel.src.bits);
   key.set128(place::tun_dst, tunnel.dst.bits);
   if (tunnel.ports)
@@ -474,6 +519,13 @@ void Pipeline::expire(Time now) {
   s.tables.expire(now);
   s.megaflows.sweep(now, s.options.idle_timeout, s.options.hard_timeout, s.options.sweep_entries);
   s.connections.expire(now);
+}
+
+void Pipeline::expire(Time now, Outputs& result) {
+  expire(now);
+  std::vector<GivenUp> given_up;
+  impl_->receiver.expire(now, given_up);
+  impl_->give_up_parts(given_up, result);
 }
 
 std::vector<ConnectionState> Pipeline::export_zone(std::uint16_t zone, Time now) {

@@ -30,6 +30,7 @@
 #include "datapath/classifier.h"
 #include "datapath/match.h"
 #include "datapath/packet.h"
+#include "datapath/tunnel/receiver.h"
 #include "datapath/tunnel/tunnel.h"
 #include "datapath/verdict.h"
 
@@ -63,6 +64,10 @@ struct VtepConfig {
   std::uint32_t underlay_mtu = 9000;  ///< bytes of IP packet
   std::uint8_t ttl = 64;
   bool udp_checksum = true;  ///< GENEVE; VXLAN sends zero over IPv4 as RFC 7348 advises
+  /// STT's context id is the network and the logical ports (tun_id and tun_metadata0 of the flow),
+  /// not 64 bits of tun_id.
+  bool stt_ports = false;
+  ReceiverOptions receiver{};  ///< fragments, STT frames, and what an RFC leaves open
 };
 
 struct CacheOptions {
@@ -203,6 +208,8 @@ class Pipeline {
 
   /// Times out idle megaflows and connections; call now and then (every 100 ms or so).
   void expire(Time now);
+  /// The same, and gives up fragments and STT segments whose packets did not become whole.
+  void expire(Time now, Outputs& result);
 
   /// Connections of a conntrack zone, taken out / put in for a VM that moves.
   std::vector<ConnectionState> export_zone(std::uint16_t zone, Time now);

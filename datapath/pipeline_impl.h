@@ -63,6 +63,8 @@ struct Pipeline::Impl {
   MegaflowCache megaflows;
   ExactMatchCache exact;
   ConnTrack connections;
+  TunnelReceiver receiver;
+  std::uint32_t tunnel_sequence = 0;  // names STT frames, numbers GRE packets
   Faults faults;
   PipelineStats stats;
   mutable PipelineStats reported;
@@ -81,7 +83,8 @@ struct Pipeline::Impl {
                    .mask_limit = caches.mask_limit},
                   hash_seed),
         exact(caches.exact_match_entries),
-        connections({}, hash_seed) {}
+        connections({}, hash_seed),
+        receiver(vtep.receiver) {}
 
   SwitchView view() const { return {&tables, &vtep, &ports, &faults}; }
   const PortConfig* port(std::uint32_t number) const { return view().port(number); }
@@ -93,10 +96,14 @@ struct Pipeline::Impl {
   void parse(Pass& pass);
   /// What a frame from the uplink is: a pass to look up, or what becomes of it without one.
   struct Arrival {
-    enum class Kind : std::uint8_t { look_up, malformed, drop, local } kind = Kind::look_up;
+    /// gone: held for its other parts, or consumed.
+    enum class Kind : std::uint8_t { look_up, malformed, drop, local, gone } kind = Kind::look_up;
     DropReason reason{};
   };
-  Arrival arrive(Pass& pass);
+  Arrival arrive(Pass& pass, Outputs& result);
+  /// Of fragments and STT segments: look_up if the packet has become an inner frame.
+  Arrival take_part(Pass& pass, const ParsedHeaders& outer, Decap& decap, Outputs& result);
+  void give_up_parts(std::vector<GivenUp>& given_up, Outputs& result);
   /// The megaflow of each pass, as far as there is one; `exact_hit` says from where.
   void find_all(std::span<Pass* const> look_up, Megaflow** found, bool* exact_hit);
   /// Has the connections that the packets will ask for on their way into the cache.
@@ -138,6 +145,9 @@ struct Pipeline::Impl {
   void drop(Packet* packet, DropReason reason, std::uint64_t cookie, Outputs& result) {
     result.dropped.push_back({packet, reason, cookie});
   }
+  /// Encapsulates `p` and puts it, or its STT segments, on the uplink; or drops it.
+  void encapsulate(Packet* p, const Pass& pass, const OuterStep& outer, std::uint64_t cookie,
+                   Outputs& result);
   void to_tunnel(Pass& pass, const Step& step, const OuterStep& outer, Outputs& result);
   void answer_too_big(Pass& pass, const OuterStep& outer, Outputs& result);
   void change(Pass& pass, const Step& step);

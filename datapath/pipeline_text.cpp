@@ -49,8 +49,7 @@ std::string format_step(const Step& s, const Decision& d) {
       std::string ports;
       if (o.encap.ports)
         ports = fmt::format(",ports={}->{}", o.encap.ports->ingress, o.encap.ports->egress);
-      return fmt::format("{}(tun_id={:#x},dst={}{})",
-                         name_of(o.encap.kind), o.encap.vni,
+      return fmt::format("{}(tun_id={:#x},dst={}{})", name_of(o.encap.kind), o.encap.vni,
                          o.encap.dst.text(), ports);
     }
     case StepKind::set:

@@ -24,7 +24,10 @@ constexpr struct {
 constexpr struct {
   std::string_view word;
   TunnelKind kind;
-} kTunnels[] = {{"vxlan", TunnelKind::vxlan}, {"geneve", TunnelKind::geneve}};
+} kTunnels[] = {{"vxlan", TunnelKind::vxlan},     {"geneve", TunnelKind::geneve},
+                {"nvgre", TunnelKind::nvgre},     {"stt", TunnelKind::stt},
+                {"gre", TunnelKind::gre},         {"otv", TunnelKind::otv},
+                {"etherip", TunnelKind::etherip}, {"lisp", TunnelKind::lisp}};
 
 /// What is left of a line, and where it begins in it.
 struct Rest {
@@ -148,7 +151,8 @@ Result<PortConfig> parse_port(std::string_view text, int column) {
   if (port.number.value == 0) return Error{"0 is no port", {"", 0, column}, "ports are 1 to 65279"};
   Rest rest{text.substr(equals + 1), column + static_cast<int>(equals) + 1};
   bool first = true;
-  const std::vector<std::string> kinds = {"vm", "uplink", "local", "vxlan", "geneve"};
+  std::vector<std::string> kinds = {"vm", "uplink", "local"};
+  for (const auto& t : kTunnels) kinds.emplace_back(t.word);
   const std::vector<std::string> keys = {"name", "remote", "key", "tenant", "down"};
   auto done =
       for_each_item(rest, [&](std::string_view name, std::string_view value, int at) -> Result<> {

@@ -148,9 +148,10 @@ std::vector<TraceLine> Pipeline::trace(const Packet& packet, PortNo in_port, Tim
   key.w[0] = in_port.value;
   ParsedHeaders parsed = parse_materialising(*copy.packet);
   if (port->kind == PortKind::uplink) {
-    const TunnelKind kind = parsed.ok() ? tunnel_kind_of(*copy.packet, parsed) : TunnelKind::none;
+    const DecapOptions& reading = s.vtep.receiver.decap;
+    const TunnelKind kind = tunnel_kind_of(*copy.packet, parsed, reading.ports, reading.gre);
     const bool known = s.tunnel_ports[static_cast<int>(kind)] != 0;
-    const Decap d = known ? decap(*copy.packet, parsed) : Decap{};
+    const Decap d = known ? decap(*copy.packet, parsed, reading) : Decap{};
     if (d.status == Decap::Status::drop) {
       note(fmt::format("drop: {} ({})", name_of(d.reason), d.detail));
       return lines;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "datapath/tunnel/nvgre.h"
+
 namespace weft::datapath {
 namespace {
 
@@ -453,7 +455,7 @@ class Translator {
     look_bits(place::tun_id.word, ~0ULL);
     if (view_.vtep->address.is6) look_bits(destination, ~0ULL);
     look_bits(destination + 1, view_.vtep->address.is6 ? ~0ULL : 0xffffffffULL);
-    if (port.tunnel == TunnelKind::geneve) look(place::tun_metadata0);
+    if (carries_ports(port.tunnel)) look(place::tun_metadata0);
     OuterStep outer;
     if (!make_outer_step(view_, port, key_, back, outer)) return false;
     index = static_cast<std::uint32_t>(out_.outers.size());
@@ -571,18 +573,23 @@ bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowK
   e.dst_mac = vtep.next_hop;
   e.src = vtep.address;
   e.dst = vtep.address.is6 ? IpAddress(to) : IpAddress(Ip4{static_cast<std::uint32_t>(to.low)});
-  e.vni = static_cast<std::uint32_t>(port.key.value_or(key.get(place::tun_id))) & 0xffffff;
+  const unsigned bits = identifier_bits(port.tunnel);
+  e.vni = port.key.value_or(key.get(place::tun_id));
+  if (bits < 64) e.vni &= (1ULL << bits) - 1;
+  if (port.tunnel == TunnelKind::nvgre && !nvgre::valid_vsid(e.vni)) return false;
+  e.mtu = vtep.underlay_mtu;
   if (view.faults->truncate_vni) e.vni &= 0xffff;
   e.ttl = vtep.ttl;
   // RFC 7348 advises no checksum over IPv4; over IPv6 UDP demands one.
   e.udp_checksum = port.tunnel == TunnelKind::vxlan ? vtep.address.is6 : vtep.udp_checksum;
-  if (port.tunnel == TunnelKind::geneve) {
+  if (port.tunnel == TunnelKind::geneve || (port.tunnel == TunnelKind::stt && vtep.stt_ports)) {
     const auto option = static_cast<std::uint32_t>(key.get(place::tun_metadata0));
     LogicalPorts logical{static_cast<std::uint16_t>(option >> 16 & 0x7fff),
                          static_cast<std::uint16_t>(option)};
     if (back != view.faults->swap_logical_ports)
       logical = {static_cast<std::uint16_t>(logical.egress & 0x7fff), logical.ingress};
-    if (option != 0) e.ports = logical;
+    if (option != 0 || port.tunnel == TunnelKind::stt) e.ports = logical;
+    if (port.tunnel == TunnelKind::stt) e.vni &= 0xffffffff;
   }
   outer.overhead = overhead_of(e);
   outer.bytes = make_outer(e);

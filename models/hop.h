@@ -48,8 +48,9 @@ inline IpAddress source_of(const Packet& p, FrameKind kind) {
 }
 
 /// Hash of the outermost 5-tuple (3-tuple for fragments and other protocols); never 0. Cached in
-/// the packet until its headers change; each switch mixes in its own seed.
-inline std::uint32_t route_hash(Packet& p, FrameKind kind) {
+/// the packet until its headers change; each switch mixes in its own seed. `gre_key`: with GRE's
+/// key (RFC 7637, 3.2: VSID and FlowID), which switches ignore unless they are told.
+inline std::uint32_t route_hash(Packet& p, FrameKind kind, bool gre_key = false) {
   if (p.route_hash != 0) return p.route_hash;
   const std::uint8_t* ip = p.data() + 14;
   std::uint64_t h;
@@ -69,6 +70,12 @@ inline std::uint32_t route_hash(Packet& p, FrameKind kind) {
   std::uint64_t l4 = protocol;
   if (ports && (protocol == 6 || protocol == 17) && p.header_size() >= at + 4)
     l4 |= static_cast<std::uint64_t>(load32(p.data() + at)) << 8;
+  if (gre_key && ports && protocol == 47 && p.header_size() >= at + 12) [[unlikely]] {
+    const std::uint8_t* gre = p.data() + at;
+    // The key follows the checksum, if there is one.
+    if ((gre[0] & 0x20) != 0)
+      l4 |= static_cast<std::uint64_t>(load32(gre + ((gre[0] & 0x80) != 0 ? 8 : 4))) << 8;
+  }
   p.route_hash = static_cast<std::uint32_t>(mix64(h, l4) >> 32) | 1;
   return p.route_hash;
 }

@@ -113,7 +113,9 @@ void Hypervisor::handle(sim::Context& context, const sim::Event& event) {
       agent_->tick(node_.now());
       break;
     case kExpireTimer:
-      pipeline_.expire(node_.now());
+      outputs_.clear();
+      pipeline_.expire(node_.now(), outputs_);
+      for (const auto& d : outputs_.dropped) node_.drop(d.packet, d.reason, kUplinkPort.value);
       context.arm(expire_timer_, node_.now() + milliseconds(100), kExpireTimer, 0, 0);
       break;
     case kBootTimer:

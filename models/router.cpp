@@ -14,11 +14,13 @@
 
 namespace weft::models {
 
-Router::Router(Node node, std::shared_ptr<const Topology> topology, std::uint64_t ecmp_seed)
+Router::Router(Node node, std::shared_ptr<const Topology> topology, std::uint64_t ecmp_seed,
+               bool hash_gre_key)
     : node_(std::move(node)),
       topology_(std::move(topology)),
       view_(*topology_),
-      ecmp_seed_(ecmp_seed) {
+      ecmp_seed_(ecmp_seed),
+      hash_gre_key_(hash_gre_key) {
   own_ = topology_->nodes[node_.index].addresses;
   for (const auto& i : topology_->interfaces[node_.index])
     for (const auto& [address, length] : i.addresses) own_.push_back(address);
@@ -79,7 +81,8 @@ void Router::forward(std::uint16_t in, Packet* packet) {
   }
   std::size_t choice = 0;
   if (hops.size() > 1)
-    choice = (mix64(route_hash(*packet, kind), ecmp_seed_) >> 32) * hops.size() >> 32;
+    choice =
+        (mix64(route_hash(*packet, kind, hash_gre_key_), ecmp_seed_) >> 32) * hops.size() >> 32;
   const NextHop& hop = hops[choice];
   const Port& out = node_.ports[hop.port];
   if (ip_bytes(*packet) > out.mtu) [[unlikely]] {

@@ -25,7 +25,10 @@ namespace weft::models {
 
 class Router final : public Device {
  public:
-  Router(Node node, std::shared_ptr<const Topology> topology, std::uint64_t ecmp_seed);
+  /// `hash_gre_key`: ECMP looks at GRE's key, where NVGRE has its FlowID. All of a fabric alike:
+  /// the hash travels with the packet.
+  Router(Node node, std::shared_ptr<const Topology> topology, std::uint64_t ecmp_seed,
+         bool hash_gre_key = false);
   void handle(sim::Context& context, const sim::Event& event) override;
   Node& node() override { return node_; }
   const std::vector<Route>& routes() const { return routes_; }
@@ -48,6 +51,7 @@ class Router final : public Device {
   std::vector<Route> routes_;
   Fib fib_;
   std::uint64_t ecmp_seed_;
+  bool hash_gre_key_;
   std::vector<IpAddress> own_;  ///< sorted: loopbacks and interface addresses
 };
 

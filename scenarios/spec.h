@@ -94,6 +94,7 @@ struct UnderlaySpec {
   std::vector<LinkSpec> links;
   bool ipv6 = false;                       ///< family of the underlay's addresses
   Duration convergence = milliseconds(1);  ///< from a failure (or repair) to new routes everywhere
+  bool hash_gre_key = false;               ///< switches spread GRE by its key as well (ECMP)
   bool leaf_spine = false;
   std::uint32_t spines = 0, leaves = 0, hosts_per_leaf = 0;
   Place place;
@@ -102,7 +103,7 @@ struct UnderlaySpec {
 // --- overlay and control
 // --------------------------------------------------------------------------
 
-enum class Encapsulation : std::uint8_t { vxlan, geneve };
+enum class Encapsulation : std::uint8_t { vxlan, geneve, nvgre, stt, gre, otv };
 enum class ControlStyle : std::uint8_t { hybrid, central };
 
 struct ControlSpec {

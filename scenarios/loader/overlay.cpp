@@ -6,9 +6,24 @@
 namespace weft::scenarios {
 
 std::uint32_t tunnel_overhead(const Scenario& scenario) {
-  // Inner Ethernet, the tunnel's header (GENEVE with its 8-byte option of logical ports), UDP, IP.
-  const std::uint32_t header = scenario.overlay.encapsulation == Encapsulation::vxlan ? 8 : 16;
-  return 14 + header + 8 + (scenario.underlay.ipv6 ? 40 : 20);
+  // Inner Ethernet and what is between it and IP: UDP or none, the tunnel's header (GENEVE's with
+  // its 8-byte option of logical ports, GRE's with a key).
+  std::uint32_t header = 8;
+  switch (scenario.overlay.encapsulation) {
+    case Encapsulation::stt:
+      return 0;  // frames are cut to segments that fit
+    case Encapsulation::geneve:
+      header = 8 + 16;
+      break;
+    case Encapsulation::vxlan:
+    case Encapsulation::otv:
+      header = 8 + 8;
+      break;
+    case Encapsulation::nvgre:
+    case Encapsulation::gre:
+      break;
+  }
+  return 14 + header + (scenario.underlay.ipv6 ? 40 : 20);
 }
 
 namespace {
@@ -109,8 +124,25 @@ void read_overlay(Context& context, const YamlNode* section) {
   if (section == nullptr) return;
   Reader reader(context.diag, *section, "overlay", "overlay");
   overlay.place = section->place;
-  reader.read_choice("encapsulation", overlay.encapsulation,
-                     {{"geneve", Encapsulation::geneve}, {"vxlan", Encapsulation::vxlan}});
+  const YamlNode::Entry* written = section->find("encapsulation");
+  const std::string name = written == nullptr ? "" : written->value->text;
+  if (name == "lisp" || name == "etherip") {
+    (void)reader.take("encapsulation");
+    const bool lisp = name == "lisp";
+    context.diag.error(
+        written->value->place, fmt::format("`{}` cannot carry the tenants' networks", name),
+        lisp ? "it carries IP without Ethernet, and its mapping system is not here; "
+               "weft decap reads it"
+             : "it has no identifier that tells networks apart; weft decap reads it");
+  } else {
+    reader.read_choice("encapsulation", overlay.encapsulation,
+                       {{"geneve", Encapsulation::geneve},
+                        {"vxlan", Encapsulation::vxlan},
+                        {"nvgre", Encapsulation::nvgre},
+                        {"stt", Encapsulation::stt},
+                        {"gre", Encapsulation::gre},
+                        {"otv", Encapsulation::otv}});
+  }
   if (const YamlNode* caches = reader.take("caches")) {
     Reader keys(context.diag, *caches, "caches", "caches");
     keys.read("exact_match", overlay.exact_match_cache);

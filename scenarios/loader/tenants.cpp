@@ -419,6 +419,12 @@ void assign_vnis(Context& context) {
   for (const TenantSpec& tenant : context.scenario.tenants) {
     for (const NetworkSpec& network : tenant.networks) {
       if (network.vni == 0) continue;
+      if (context.scenario.overlay.encapsulation == Encapsulation::nvgre &&
+          (network.vni < 0x1000 || network.vni == 0xffffff))
+        context.diag.error(network.place,
+                           fmt::format("VNI {} of {}/{} is no VSID of NVGRE", network.vni,
+                                       tenant.name, network.name),
+                           "RFC 7637 reserves 0-4095 and 16777215");
       const auto [found, fresh] = used.emplace(network.vni, tenant.name + "/" + network.name);
       if (fresh) continue;
       context.diag.error(network.place,

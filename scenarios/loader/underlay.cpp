@@ -446,6 +446,11 @@ void read_underlay(Context& context, const YamlNode* section, const Place& top) 
   underlay.place = reader.place();
   reader.read_choice("family", underlay.ipv6, {{"ipv4", false}, {"ipv6", true}});
   reader.read("convergence", underlay.convergence);
+  if (const YamlNode* value = reader.take("ecmp")) {
+    Reader keys(context.diag, *value, "ecmp", "ecmp");
+    keys.read("hash_gre_key", underlay.hash_gre_key);
+    keys.finish();
+  }
 
   LinkSpec host_link, fabric_link;
   host_link.rate = {25'000'000'000};

@@ -31,6 +31,27 @@ models::NodeRole role_of(NodeKind kind) {
   }
 }
 
+/// What the switch and the agent call it.
+std::pair<datapath::TunnelKind, control::TunnelType> tunnel_of(Encapsulation e) {
+  using control::TunnelType;
+  using datapath::TunnelKind;
+  switch (e) {
+    case Encapsulation::vxlan:
+      return {TunnelKind::vxlan, TunnelType::vxlan};
+    case Encapsulation::geneve:
+      return {TunnelKind::geneve, TunnelType::geneve};
+    case Encapsulation::nvgre:
+      return {TunnelKind::nvgre, TunnelType::nvgre};
+    case Encapsulation::stt:
+      return {TunnelKind::stt, TunnelType::stt};
+    case Encapsulation::gre:
+      return {TunnelKind::gre, TunnelType::gre};
+    case Encapsulation::otv:
+      return {TunnelKind::otv, TunnelType::otv};
+  }
+  return {};
+}
+
 }  // namespace
 
 World::~World() = default;
@@ -161,8 +182,8 @@ Result<> World::build_nodes(const WorldOptions& options) {
     models::Host* host = nullptr;
     switch (spec.kind) {
       case NodeKind::router:
-        device = std::make_unique<models::Router>(std::move(node), topology_,
-                                                  hash_string(spec.name, options.seed));
+        device = std::make_unique<models::Router>(
+            std::move(node), topology_, hash_string(spec.name, options.seed), u.hash_gre_key);
         break;
       case NodeKind::bridge:
       case NodeKind::hub:
@@ -194,17 +215,16 @@ Result<> World::build_nodes(const WorldOptions& options) {
         config.vtep = {.address = spec.address.value_or(IpAddress{}),
                        .mac = spec.mac,
                        .next_hop = gateway_mac,
-                       .underlay_mtu = mtu};
-        config.tunnel = o.encapsulation == Encapsulation::vxlan ? datapath::TunnelKind::vxlan
-                                                                : datapath::TunnelKind::geneve;
+                       .underlay_mtu = mtu,
+                       .stt_ports = true};
+        const auto [tunnel, tunnel_type] = tunnel_of(o.encapsulation);
+        config.tunnel = tunnel;
         config.caches.exact_match = o.exact_match_cache;
         config.caches.megaflow = o.megaflow_cache;
         config.agent = {.hypervisor = spec.name,
                         .vtep = config.vtep.address,
                         .tunnel_port = models::kTunnelPort.value,
-                        .tunnel = o.encapsulation == Encapsulation::vxlan
-                                      ? control::TunnelType::vxlan
-                                      : control::TunnelType::geneve,
+                        .tunnel = tunnel_type,
                         .style = o.control.style == ControlStyle::central ? control::Style::central
                                                                           : control::Style::hybrid};
         config.agent.faults = planted_in_control_;

@@ -21,7 +21,8 @@ except ImportError as missing:
 # Top-level part -> its sections, in the order of the document.
 PARTS = (
     ('The file', ['scenario']),
-    ('underlay', ['underlay', 'leaf_spine', 'link_keys', 'link', 'ecn', 'hypervisors', 'node']),
+    ('underlay', ['underlay', 'leaf_spine', 'link_keys', 'link', 'ecn', 'ecmp', 'hypervisors',
+                  'node']),
     ('overlay', ['overlay', 'caches', 'control']),
     ('tenants', ['tenant', 'network', 'router', 'group', 'vm', 'policy', 'policy_rule',
                  'policy_match']),
