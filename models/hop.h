@@ -80,6 +80,11 @@ inline std::uint32_t route_hash(Packet& p, FrameKind kind, bool gre_key = false)
   return p.route_hash;
 }
 
+/// Which of `n` equal paths a switch takes for a packet with this hash.
+inline std::size_t ecmp_choice(std::uint32_t hash, std::uint64_t seed, std::size_t n) {
+  return (mix64(hash, seed) >> 32) * n >> 32;
+}
+
 inline std::uint8_t ttl_of(const Packet& p, FrameKind kind) {
   return p.data()[14 + (kind == FrameKind::ipv4 ? 8 : 7)];
 }

@@ -81,8 +81,7 @@ void Router::forward(std::uint16_t in, Packet* packet) {
   }
   std::size_t choice = 0;
   if (hops.size() > 1)
-    choice =
-        (mix64(route_hash(*packet, kind, hash_gre_key_), ecmp_seed_) >> 32) * hops.size() >> 32;
+    choice = ecmp_choice(route_hash(*packet, kind, hash_gre_key_), ecmp_seed_, hops.size());
   const NextHop& hop = hops[choice];
   const Port& out = node_.ports[hop.port];
   if (ip_bytes(*packet) > out.mtu) [[unlikely]] {

@@ -255,9 +255,14 @@ void open_frame(Packet& packet, std::uint32_t begin, std::uint32_t end, const De
   const bool partial = result.info.partial_checksum;
   if (partial) {
     // Asked before anything changes: a checksum is completed only where there is one.
-    ensure_headers(packet, std::min(end, frame + 256));
-    const auto bytes = packet.headers().first(std::min(end, packet.header_size()));
-    if (!has_checksum(parse_bytes(bytes, end, frame))) {
+    ParsedHeaders h;
+    for (;;) {
+      const std::uint32_t n = std::min(end, packet.header_size());
+      h = parse_bytes(packet.headers().first(n), end, frame);
+      if (h.error != ParseError::needs_payload || n == end) break;
+      ensure_headers(packet, std::min(end, n + 128));
+    }
+    if (!has_checksum(h)) {
       refuse(result, DropReason::tunnel_bad, "STT partial checksum of what has none");
       return;
     }
