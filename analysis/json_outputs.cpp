@@ -170,7 +170,7 @@ Json expectations_json(const Results& results) {
   Json list = Json::array();
   for (const ExpectationOutcome& e : results.expectations) {
     list.push_back({{"text", e.text},
-                    {"passed", e.passed},
+                    {"passed", e.judged ? Json(e.passed) : Json()},
                     {"seen", e.seen},
                     {"when", e.when},
                     {"place", place_json(e.place)}});
@@ -283,10 +283,13 @@ std::string summary_json(const Results& results) {
       {"overrides", id.overrides},
       {"check_level", id.check_level},
       {"planned_ps", id.planned.ps},
+      {"duration_ps", id.duration.ps},
       {"reached_ps", id.reached.ps},
       {"interrupted", id.interrupted},
       {"fault", id.fault},
-      {"passed", passed(results)},
+      {"passed", verdict_of(results) == Verdict::none
+                     ? Json()
+                     : Json(verdict_of(results) == Verdict::passed)},
       {"digest", results.digest},
       {"expectations", expectations_json(results)},
       {"warnings", std::move(warnings)},

@@ -94,10 +94,12 @@ class Page {
 
   void head() {
     const RunIdentity& id = r_.identity;
-    const bool ok = passed(r_);
-    const char* tone = !id.fault.empty() || !ok ? "bad" : r_.expectations.empty() ? "dim" : "good";
+    const Verdict verdict = verdict_of(r_);
+    const bool bad = verdict == Verdict::failed, none = verdict == Verdict::none;
+    const char* tone = bad ? "bad" : none || r_.expectations.empty() ? "dim" : "good";
     const char* word = !id.fault.empty()         ? "✗ fault"
-                       : !ok                     ? "✗ failed"
+                       : bad                     ? "✗ failed"
+                       : none                    ? "not judged"
                        : r_.expectations.empty() ? "finished"
                                                  : "✓ passed";
     out_ += fmt::format("<header><h1>{}<span class=\"badge {}\">{}</span></h1>",
@@ -113,6 +115,9 @@ class Page {
           "<p class=\"warn\">Interrupted at {} of {}: what follows is what was measured until "
           "then.</p>",
           human_time(id.reached), human_duration(id.planned));
+    } else if (cut_short(r_)) {
+      out_ += fmt::format("<p class=\"warn\">Stopped at {}; the scenario lasts {}.</p>",
+                          human_time(id.reached), human_duration(id.duration));
     }
     if (!id.fault.empty()) out_ += fmt::format("<p class=\"bad\">{}</p>", escape(id.fault));
     out_ += "</header><div class=\"tiles\">";
@@ -140,10 +145,13 @@ class Page {
           "shows, but does not test.</p>";
     out_ += "<ul class=\"expect\">";
     for (const ExpectationOutcome& e : r_.expectations) {
-      out_ += fmt::format("<li class=\"{}\"><b>{}</b><br><span class=\"dim\">{}{}{}</span></li>",
-                          e.passed ? "ok" : "no", escape(e.text), escape(e.seen),
-                          e.when.empty() ? "" : " · " + escape(e.when),
-                          short_place(e.place).empty() ? "" : " · " + escape(short_place(e.place)));
+      out_ +=
+          fmt::format("<li class=\"{}\"><b>{}</b><br><span class=\"dim\">{}{}{}</span></li>",
+                      !e.judged  ? "na"
+                      : e.passed ? "ok"
+                                 : "no",
+                      escape(e.text), escape(e.seen), e.when.empty() ? "" : " · " + escape(e.when),
+                      short_place(e.place).empty() ? "" : " · " + escape(short_place(e.place)));
     }
     out_ += "</ul>";
     close();

@@ -37,7 +37,7 @@ tr:last-child td{border-bottom:0}.r{text-align:right}th.r{text-align:right}
 ul.expect{list-style:none;margin:0;padding:0}ul.expect li{padding:7px 0 7px 28px;position:relative;
 border-bottom:1px solid var(--grid)}ul.expect li:last-child{border:0}
 ul.expect li::before{position:absolute;left:2px;font-weight:700}
-ul.expect li.ok::before{content:"✓";color:var(--good)}ul.expect li.no::before{content:"✗";color:var(--bad)}
+ul.expect li.ok::before{content:"✓";color:var(--good)}ul.expect li.no::before{content:"✗";color:var(--bad)}ul.expect li.na::before{content:"–";color:var(--dim)}
 svg{display:block;width:100%;height:auto;font-size:11px;font-family:inherit}
 svg text{fill:var(--dim)}svg .label{fill:var(--ink);font-size:12px}
 svg .grid{stroke:var(--grid)}svg .axis{stroke:var(--line)}

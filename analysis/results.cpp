@@ -25,10 +25,17 @@ PairResult total_of(const TrafficResult& traffic) {
   return sum;
 }
 
-bool passed(const Results& results) {
-  return results.identity.fault.empty() &&
-         std::all_of(results.expectations.begin(), results.expectations.end(),
-                     [](const ExpectationOutcome& e) { return e.passed; });
+bool cut_short(const Results& results) {
+  const RunIdentity& id = results.identity;
+  return id.interrupted || id.reached < Time{} + id.duration;
+}
+
+Verdict verdict_of(const Results& results) {
+  if (!results.identity.fault.empty()) return Verdict::failed;
+  if (cut_short(results)) return Verdict::none;
+  const bool all = std::all_of(results.expectations.begin(), results.expectations.end(),
+                               [](const ExpectationOutcome& e) { return e.passed; });
+  return all ? Verdict::passed : Verdict::failed;
 }
 
 }  // namespace weft::analysis

@@ -45,7 +45,8 @@ struct RunIdentity {
   std::string version;
   unsigned threads = 1;                 ///< outside hashes: must not change anything
   std::string check_level = "sampled";  ///< basic, sampled, full
-  Duration planned{};                   ///< duration of the scenario (or --until)
+  Duration planned{};                   ///< how far it was to run: the duration, or --until
+  Duration duration{};                  ///< of the scenario
   Time reached{};                       ///< simulated time that was run
   bool interrupted = false;             ///< reached < planned, because of a signal or a fault
   std::string fault;                    ///< message of the InternalFault that ended it; empty: none
@@ -142,12 +143,13 @@ struct Sample {
 };
 
 /// One bucket of Results::traffic_interval. `answered` books what was delivered in the bucket in
-/// which it was *sent*: sent - answered is what was lost of a bucket. A world that does not know it
-/// leaves all of them zero.
+/// which it was *sent*, `open` what is still on its way when the run ends: sent - answered - open
+/// is what was lost of a bucket.
 struct TrafficPoint {
   std::uint64_t sent = 0;
   std::uint64_t delivered = 0;  ///< by time of arrival
   std::uint64_t answered = 0;   ///< by time of sending
+  std::uint64_t open = 0;       ///< by time of sending
   std::uint64_t bytes = 0;      ///< by time of arrival
   std::uint64_t retransmits = 0;
   std::uint64_t connections_opened = 0;
@@ -161,7 +163,7 @@ struct PairResult {
   std::uint64_t delivered = 0;
   std::uint64_t duplicates = 0;
   std::uint64_t reordered = 0;
-  std::uint64_t pending = 0;  ///< sent, but fate still open when the run ended
+  std::uint64_t pending = 0;  ///< sent, and something of it on its way when the run ended
   std::uint64_t bytes = 0;
   std::uint64_t connections_opened = 0;
   std::uint64_t connections_closed = 0;  ///< in good order
@@ -296,6 +298,7 @@ struct ExpectationOutcome {
   std::string seen;  ///< "delivered 0 of 991 sent; policy.default dropped 991"
   std::string when;  ///< "at 2.312s", "during move-1 (2s - 2.9s)"; may be empty
   Place place;
+  bool judged = true;  ///< false: the run was cut short, there is no verdict; `seen` says so
 };
 
 struct CaptureFileInfo {
@@ -347,7 +350,12 @@ struct Results {
   std::vector<OutputFile> files;  ///< filled by scenarios/run/output
 };
 
-/// No failed expectation, no fault.
-bool passed(const Results& results);
+/// It ended before the scenario's duration: interrupted, or stopped by --until. What was expected
+/// of the whole cannot be judged then.
+bool cut_short(const Results& results);
+
+enum class Verdict : std::uint8_t { passed, failed, none };
+/// Failed: a fault, or an expectation that does not hold. None: the run was cut short.
+Verdict verdict_of(const Results& results);
 
 }  // namespace weft::analysis

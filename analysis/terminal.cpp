@@ -111,6 +111,10 @@ class Summary {
       paragraph(fmt::format("interrupted at {} of {}", human_time(id.reached),
                             human_duration(id.planned)),
                 0, Tone::warn);
+    } else if (cut_short(r_)) {
+      paragraph(fmt::format("stopped at {}, the scenario lasts {}", human_time(id.reached),
+                            human_duration(id.duration)),
+                0, Tone::warn);
     }
     if (!id.fault.empty()) paragraph("fault: " + id.fault, 0, Tone::bad);
   }
@@ -285,11 +289,14 @@ class Summary {
     if (r_.expectations.empty()) line("  none: the scenario has no `expect:`", Tone::dim);
     for (const ExpectationOutcome& e : r_.expectations) {
       const std::string place = short_place(e.place);
-      paragraph(fmt::format("{} {}", e.passed ? "✓" : "✗", e.text), 2,
-                e.passed ? Tone::good : Tone::bad);
+      const char* mark = !e.judged ? "–" : e.passed ? "✓" : "✗";
+      paragraph(fmt::format("{} {}", mark, e.text), 2,
+                !e.judged  ? Tone::warn
+                : e.passed ? Tone::good
+                           : Tone::bad);
       std::string seen = e.seen;
       if (!e.when.empty()) seen += " · " + e.when;
-      if (!e.passed && !place.empty()) seen += " · " + place;
+      if (e.judged && !e.passed && !place.empty()) seen += " · " + place;
       paragraph(seen, 4, e.passed ? Tone::dim : Tone::plain);
     }
   }
@@ -334,11 +341,19 @@ class Summary {
         std::count_if(r_.expectations.begin(), r_.expectations.end(),
                       [](const ExpectationOutcome& e) { return !e.passed; }));
     const std::size_t all = r_.expectations.size();
-    const bool ok = passed(r_);
+    const Verdict verdict = verdict_of(r_);
+    const bool ok = verdict == Verdict::passed;
     if (!r_.identity.fault.empty()) {
       line("✗ FAULT: weft broke one of its own rules; see above", Tone::bad);
+    } else if (verdict == Verdict::none) {
+      const std::string what = all == 0 ? "" : fmt::format(": {}", counted(all, "expectation"));
+      line(fmt::format("– NOT JUDGED{}; {} at {} of {}", what,
+                       r_.identity.interrupted ? "interrupted" : "stopped",
+                       human_time(r_.identity.reached),
+                       human_duration(std::max(r_.identity.planned, r_.identity.duration))),
+           Tone::warn);
     } else if (all == 0) {
-      line(r_.identity.interrupted ? "– interrupted" : "– finished; nothing was expected");
+      line("– finished; nothing was expected");
     } else {
       line(ok ? fmt::format("✓ PASSED: {} of {} hold", all, counted(all, "expectation"))
               : fmt::format("✗ FAILED: {} of {} did not hold", failed, counted(all, "expectation")),

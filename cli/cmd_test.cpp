@@ -110,7 +110,8 @@ const Command command{
           ->check(CLI::Range(1, 1024));
       app.add_option("--set", options.run.set, "Override: path.to.key=value (repeatable)")
           ->allow_extra_args(false);
-      app.add_option("--until", flags->until, "Stop each run at this simulated time");
+      app.add_option("--until", flags->until,
+                     "Stop each run at this simulated time: its expectations are not judged");
       app.add_option("--check", flags->check, "Invariants: basic, sampled, full (default)")
           ->check(CLI::IsMember({"basic", "sampled", "full"}));
       return [flags] { return run_tests(*flags); };

@@ -40,7 +40,8 @@ void add_run_flags(CLI::App& app, RunFlags& flags) {
   app.add_option("--set", flags.set,
                  "Change a value of the scenario: path.to.key=value (repeatable)")
       ->allow_extra_args(false);
-  app.add_option("--until", flags.until, "Stop at this simulated time, e.g. 500ms");
+  app.add_option("--until", flags.until,
+                 "Stop at this simulated time, e.g. 500ms; expectations are not judged then");
   app.add_option("--capture", flags.captures, "Capture a point: POINT or POINT=FILTER (repeatable)")
       ->allow_extra_args(false);
   app.add_flag("--no-capture", flags.no_captures, "Leave out the scenario's captures");

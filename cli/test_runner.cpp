@@ -52,11 +52,12 @@ std::string encode(const scenarios::RunOutcome& outcome) {
   nlohmann::json j;
   j["exit"] = outcome.exit_code;
   j["digest"] = outcome.results.digest;
-  j["expectations"] = outcome.results.expectations.size();
-  std::uint64_t held = 0;
+  std::uint64_t held = 0, judged = 0;
   auto& details = j["details"] = nlohmann::json::array();
   for (const Error& e : outcome.errors) details.push_back(e.text());
   for (const auto& e : outcome.results.expectations) {
+    if (!e.judged) continue;
+    ++judged;
     if (e.passed) {
       ++held;
       continue;
@@ -66,6 +67,8 @@ std::string encode(const scenarios::RunOutcome& outcome) {
   }
   if (!outcome.results.identity.fault.empty()) details.push_back(outcome.results.identity.fault);
   if (!outcome.folder.empty()) j["folder"] = outcome.folder;
+  j["expectations"] = judged;
+  j["unjudged"] = outcome.results.expectations.size() - judged;
   j["held"] = held;
   return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -120,6 +123,7 @@ void judge(TestResult& result, int status, const std::string& answer, const std:
   result.digest = j["digest"];
   result.expectations = j["expectations"];
   result.held = j["held"];
+  result.unjudged = j["unjudged"];
   for (const auto& line : j["details"]) result.details.push_back(line);
   switch (j["exit"].get<int>()) {
     case 0:
@@ -324,11 +328,15 @@ std::vector<TestResult> run_cases(const std::vector<TestCase>& cases, const Test
 }
 
 std::string result_text(const TestResult& result) {
-  const std::string held = result.status != TestStatus::passed ? status_text(result.status)
-                           : result.expectations == 0          ? "no expectations"
-                           : result.expectations == 1
-                               ? "1 expectation"
-                               : fmt::format("{} expectations", result.expectations);
+  const std::string held =
+      result.status != TestStatus::passed ? status_text(result.status)
+      : result.unjudged > 0
+          ? fmt::format("{} not judged: stopped before its end",
+                        result.unjudged == 1 ? "1 expectation"
+                                             : fmt::format("{} expectations", result.unjudged))
+      : result.expectations == 0 ? "no expectations"
+      : result.expectations == 1 ? "1 expectation"
+                                 : fmt::format("{} expectations", result.expectations);
   std::string out = fmt::format("{:<4}  {} ({}, {} s)\n", result.passed() ? "ok" : "FAIL",
                                 result.test.name(), held, seconds_text(result.milliseconds));
   for (const std::string& line : result.details) out += fmt::format("      {}\n", line);

@@ -46,7 +46,8 @@ struct TestResult {
   TestCase test;
   TestStatus status = TestStatus::failed;
   std::vector<std::string> details;  ///< why it did not pass, whole lines
-  std::uint64_t expectations = 0;
+  std::uint64_t expectations = 0;    ///< that were judged
+  std::uint64_t unjudged = 0;        ///< because of --until
   std::uint64_t held = 0;
   std::string digest;
   std::uint64_t milliseconds = 0;  ///< wall time

@@ -106,6 +106,7 @@ bool build_icmp_error(Packet& error, const Packet& about, std::uint8_t type, std
   if (!from.is6) finish_ipv4_checksum(error, kL3);
   error.tenant = about.tenant;
   error.flow = about.flow;
+  error.pair = kNoPair;
   error.parent = about.id;
   return true;
 }

@@ -88,6 +88,15 @@ std::size_t PacketArena::idle() const {
   return impl_->full.size() * PacketPool::kBatch + impl_->loose_count;
 }
 
+std::vector<const Packet*> PacketArena::in_use() const {
+  std::lock_guard lock(impl_->mutex);
+  std::vector<const Packet*> out;
+  for (const auto& slab : impl_->slabs)
+    for (std::size_t i = 0; i < PacketPool::kBatch; ++i)
+      if (slab[i].id != 0) out.push_back(&slab[i]);
+  return out;
+}
+
 PacketPool::~PacketPool() {
   auto& arena = *arena_->impl_;
   std::lock_guard lock(arena.mutex);
@@ -145,6 +154,7 @@ Packet* PacketPool::take() {
   p->born = Time{};
   p->tenant = 0;
   p->flow = 0;
+  p->pair = 0;
   p->link_epoch = 0;
   p->route_hash = 0;
   p->segment_size = 0;
@@ -159,6 +169,7 @@ Packet* PacketPool::take() {
 
 void PacketPool::give(Packet* p) {
   p->payload.reset();
+  p->id = 0;
   if (free_count_ == kBatch) [[unlikely]] {
     Packet* third = std::exchange(spare_, free_);
     free_ = nullptr;
@@ -184,6 +195,7 @@ Packet* PacketPool::clone(const Packet& original, PacketId id) {
   p->born = original.born;
   p->tenant = original.tenant;
   p->flow = original.flow;
+  p->pair = original.pair;
   p->link_epoch = original.link_epoch;
   p->route_hash = original.route_hash;
   p->segment_size = original.segment_size;

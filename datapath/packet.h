@@ -33,6 +33,9 @@ using PacketId = std::uint64_t;
 
 class PacketPool;
 
+/// Of a packet about a traffic (an ICMP error) that carries none of its units.
+inline constexpr std::uint32_t kNoPair = UINT32_MAX;
+
 class Packet {
  public:
   static constexpr std::size_t kInlineStorage = 256;
@@ -44,6 +47,7 @@ class Packet {
   Time born{};                     ///< when it was created
   std::uint32_t tenant = 0;        ///< 0: underlay; else tenant index + 1 (checked by invariants)
   std::uint32_t flow = 0;          ///< traffic index + 1 of the scenario, 0: none
+  std::uint32_t pair = 0;          ///< with `flow`: which of the traffic's pairs, or kNoPair
   std::uint32_t link_epoch = 0;    ///< state generation of the link it was sent on
   std::uint32_t route_hash = 0;    ///< cached hash of the outermost flow; 0: not computed
   std::uint16_t segment_size = 0;  ///< >0: a super-segment to be cut to this payload size
@@ -117,6 +121,8 @@ class PacketArena {
   std::size_t allocated() const;
   /// Those of them that the arena itself keeps for its pools.
   std::size_t idle() const;
+  /// Packets that somebody holds, in no particular order. Only while all threads are at rest.
+  std::vector<const Packet*> in_use() const;
 
  private:
   friend class PacketPool;

@@ -36,7 +36,17 @@ class Ping final : public App, public TimerTarget, public EchoReceiver {
     const auto size = static_cast<std::uint32_t>(config_.size);
     const std::uint64_t stream = request_stream(content_key(config_.traffic, config_.pair));
     world_.stack->send_echo(config_.remote, identifier_, static_cast<std::uint16_t>(n),
-                            Payload::stream(stream, n * size, size), config_.traffic + 1);
+                            Payload::stream(stream, n * size, size), config_.traffic + 1,
+                            config_.pair);
+  }
+
+  void waiting(std::vector<Waiting>& out) const override {
+    const auto first = static_cast<std::ptrdiff_t>(out.size());
+    for (const Request& r : sent_)
+      if (r.number != UINT64_MAX && r.counted && !r.answered)
+        out.push_back({config_.traffic, config_.pair, r.at, r.number, false});
+    std::sort(out.begin() + first, out.end(),
+              [](const Waiting& a, const Waiting& b) { return a.number < b.number; });
   }
 
   void on_echo_reply(IpAddress from, std::uint16_t sequence, const Payload& payload) override {
@@ -141,7 +151,8 @@ class UdpSender final : public App, public TimerTarget, public UdpReceiver {
     }
     const auto size = static_cast<std::uint32_t>(config_.size);
     world_.stack->send_udp(config_.remote, port_, config_.port,
-                           Payload::stream(stream_, n * size, size), config_.traffic + 1);
+                           Payload::stream(stream_, n * size, size), config_.traffic + 1,
+                           config_.pair);
   }
 
   void on_datagram(const Datagram&) override {}

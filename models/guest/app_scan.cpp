@@ -29,6 +29,14 @@ class Scan final : public App, public TimerTarget, public TcpEvents {
       give_up();
   }
 
+  void waiting(std::vector<Waiting>& out) const override {
+    for (std::uint32_t port = config_.scan_first; port < next_; ++port) {
+      const Probe& p = probes_[port - config_.scan_first];
+      if (p.counted && p.connection != nullptr)
+        out.push_back({config_.traffic, config_.pair, p.at, port, p.connection->timed_out()});
+    }
+  }
+
  private:
   struct Probe {
     TcpConnection* connection = nullptr;  // null: not sent yet, or answered
@@ -53,7 +61,7 @@ class Scan final : public App, public TimerTarget, public TcpEvents {
       ++stats_.bucket(now).sent;
     }
     p.connection = world_.stack->connect(config_.remote, static_cast<std::uint16_t>(port), this,
-                                         config_.traffic + 1);
+                                         config_.traffic + 1, config_.pair);
     if (p.connection == nullptr) return;
     p.connection->application_tag = port;
     p.connection->count_into(&stats_);

@@ -21,7 +21,8 @@ class StreamClient : public App, public TimerTarget, public TcpEvents {
   std::uint64_t base() const { return incarnation_ << kIncarnationShift; }
 
   bool open() {
-    connection_ = world_.stack->connect(config_.remote, config_.port, this, config_.traffic + 1);
+    connection_ = world_.stack->connect(config_.remote, config_.port, this, config_.traffic + 1,
+                                        config_.pair);
     if (connection_ == nullptr) {
       count_lost();
       return false;
@@ -33,6 +34,8 @@ class StreamClient : public App, public TimerTarget, public TcpEvents {
     ++stats_.connections_opened;
     ++stats_.bucket(world_.world()).opened;
   }
+  bool stalled() const { return connection_ == nullptr || connection_->timed_out(); }
+  bool owes_acknowledgement() const { return !stalled() && connection_->owes_acknowledgement(); }
   void count_lost() {
     ++stats_.connections_lost;
     ++stats_.bucket(world_.world()).lost;
@@ -70,8 +73,15 @@ class BulkClient final : public StreamClient {
     if (connection_ != nullptr) connection_->abort();
   }
 
+  void waiting(std::vector<Waiting>& out) const override {
+    if (transferring_ && !done_ && connection_ != nullptr && counted(started_))
+      out.push_back({config_.traffic, config_.pair, started_, incarnation_, stalled(),
+                     owes_acknowledgement()});
+  }
+
  private:
   void transfer() {
+    transferring_ = true;
     started_ = world_.world();
     done_ = false;
     if (counted(started_)) {
@@ -121,7 +131,7 @@ class BulkClient final : public StreamClient {
 
   GuestTimers::Slot start_timer_ = 0, stop_timer_ = 0;
   Time started_{};
-  bool done_ = false;
+  bool transferring_ = false, done_ = false;
 };
 
 class RpcClient final : public StreamClient {
@@ -159,6 +169,13 @@ class RpcClient final : public StreamClient {
       timers().cancel(open_timer_);
       close_if_done();
     }
+  }
+
+  void waiting(std::vector<Waiting>& out) const override {
+    for (std::size_t i = head_; i < requests_.size(); ++i)
+      if (requests_[i].counted)
+        out.push_back(
+            {config_.traffic, config_.pair, requests_[i].at, i, stalled(), owes_acknowledgement()});
   }
 
  private:

@@ -32,6 +32,8 @@ class App {
   virtual ~App() = default;
   /// At the first attach.
   virtual void begin(RandomStream random) = 0;
+  /// Appends what it has sent and still waits for, oldest first.
+  virtual void waiting(std::vector<Waiting>&) const {}
   /// What it will read when something arrives or its timer fires.
   virtual void warm(sim::WarmLines&) const {}
 };

@@ -85,6 +85,12 @@ const std::vector<std::unique_ptr<TrafficStats>>& Guest::stats() const {
   return impl_->world.stats;
 }
 
+std::vector<Waiting> Guest::waiting() const {
+  std::vector<Waiting> out;
+  for (const auto& app : impl_->apps) app->waiting(out);
+  return out;
+}
+
 namespace {
 
 /// Where the record of (traffic, pair) is or belongs.

@@ -28,6 +28,16 @@
 
 namespace weft::models {
 
+/// A unit (traffic_stats.h) that a client has sent and has no answer to. Whether it is lost or
+/// still on its way is not for the guest to know: scenarios/run looks for its packets.
+struct Waiting {
+  std::uint32_t traffic = 0, pair = 0;
+  Time at{};                 ///< when it was sent
+  std::uint64_t number = 0;  ///< ping: of the request; others: a number that grows
+  bool stalled = false;      ///< no connection, or one whose retransmission timer has fired
+  bool owes_acknowledgement = false;  ///< of what it has received: more comes when it has sent it
+};
+
 struct GuestConfig {
   NetConfig net;
   std::vector<ClientConfig> clients;  ///< in scenario order
@@ -56,6 +66,8 @@ class Guest {
   const Netstack& stack() const;
   /// One record per pair of each traffic that this guest takes part in, by (traffic, pair).
   const std::vector<std::unique_ptr<TrafficStats>>& stats() const;
+  /// What its clients wait for, in the order of the scenario's traffic and of sending.
+  std::vector<Waiting> waiting() const;
   /// The record of one pair, or nullptr if this guest has no part in it.
   const TrafficStats* pair_stats(std::uint32_t traffic, std::uint32_t pair) const;
 

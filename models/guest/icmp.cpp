@@ -18,9 +18,10 @@ std::uint32_t NetstackImpl::path_mtu(const IpAddress& destination) const {
 }
 
 void NetstackImpl::send_echo(const IpAddress& to, std::uint16_t id, std::uint16_t sequence,
-                             Payload payload, std::uint32_t flow) {
+                             Payload payload, std::uint32_t flow, std::uint32_t pair) {
   Packet* p = station().create();
   p->flow = flow;
+  p->pair = pair;
   p->payload = std::move(payload);
   const IpAddress src = source_for(to);
   const std::uint8_t protocol = to.is6 ? wire::kProtoIcmpv6 : wire::kProtoIcmp;
@@ -43,6 +44,7 @@ void NetstackImpl::reply_echo(Packet* p, const IpView& ip) {
   const auto& request = wire::at<wire::IcmpHeader>(p->data() + ip.l4);
   Packet* reply = station().create();
   reply->flow = p->flow;
+  reply->pair = p->pair;
   const std::uint32_t data = ip.l4 + 8;
   if (p->header_size() > data) {  // echo data that somebody has looked at
     std::vector<std::uint8_t> frame;
@@ -166,6 +168,7 @@ void NetstackImpl::send_port_unreachable(const Packet& about, const IpView& ip) 
   const bool whole_head = head == about.header_size() - 14;
   Packet* p = station().create();
   p->flow = about.flow;
+  p->pair = kNoPair;  // it carries nothing of the traffic any more
   if (whole_head) p->payload = about.payload.slice(0, rest);
   const std::uint8_t protocol = six ? wire::kProtoIcmpv6 : wire::kProtoIcmp;
   std::uint8_t* l4 = begin_ip(p, ip.dst, ip.src, protocol, 8 + head);

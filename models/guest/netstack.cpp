@@ -306,8 +306,8 @@ void Netstack::bind_echo(std::uint16_t identifier, EchoReceiver* receiver) {
   set_port(impl_->echo_receivers, identifier, receiver);
 }
 void Netstack::send_echo(const IpAddress& to, std::uint16_t identifier, std::uint16_t sequence,
-                         Payload payload, std::uint32_t flow) {
-  impl_->send_echo(to, identifier, sequence, std::move(payload), flow);
+                         Payload payload, std::uint32_t flow, std::uint32_t pair) {
+  impl_->send_echo(to, identifier, sequence, std::move(payload), flow, pair);
 }
 void Netstack::bind_udp(std::uint16_t port, UdpReceiver* receiver) {
   set_port(impl_->udp_receivers, port, receiver);
@@ -316,8 +316,8 @@ void Netstack::unbind_udp(std::uint16_t port) {
   set_port<UdpReceiver>(impl_->udp_receivers, port, nullptr);
 }
 void Netstack::send_udp(const IpAddress& to, std::uint16_t src_port, std::uint16_t dst_port,
-                        Payload payload, std::uint32_t flow) {
-  impl_->send_udp(to, src_port, dst_port, std::move(payload), flow);
+                        Payload payload, std::uint32_t flow, std::uint32_t pair) {
+  impl_->send_udp(to, src_port, dst_port, std::move(payload), flow, pair);
 }
 std::uint16_t Netstack::ephemeral_udp_port() {
   for (int tries = 0; tries < 28232; ++tries) {
@@ -334,8 +334,8 @@ void Netstack::unlisten(std::uint16_t port) {
   set_port<TcpAcceptor>(impl_->listeners, port, nullptr);
 }
 TcpConnection* Netstack::connect(const IpAddress& to, std::uint16_t port, TcpEvents* events,
-                                 std::uint32_t flow) {
-  return impl_->connect(to, port, events, flow);
+                                 std::uint32_t flow, std::uint32_t pair) {
+  return impl_->connect(to, port, events, flow, pair);
 }
 std::size_t Netstack::connections() const {
   return impl_->connections.size() - impl_->free_connections.size();

@@ -145,14 +145,14 @@ class Netstack {
   // --- ICMP echo ---------------------------------------------------------------------------------
   void bind_echo(std::uint16_t identifier, EchoReceiver* receiver);
   void send_echo(const IpAddress& to, std::uint16_t identifier, std::uint16_t sequence,
-                 Payload payload, std::uint32_t flow);
+                 Payload payload, std::uint32_t flow, std::uint32_t pair = 0);
 
   // --- UDP ---------------------------------------------------------------------------------------
   void bind_udp(std::uint16_t port, UdpReceiver* receiver);
   void unbind_udp(std::uint16_t port);
   /// A datagram; one that exceeds the path MTU is dropped as too_big.
   void send_udp(const IpAddress& to, std::uint16_t src_port, std::uint16_t dst_port,
-                Payload payload, std::uint32_t flow);
+                Payload payload, std::uint32_t flow, std::uint32_t pair = 0);
   /// A port of 32768..60999 that nothing has bound; 0 if there is none left.
   std::uint16_t ephemeral_udp_port();
 
@@ -161,7 +161,7 @@ class Netstack {
   void unlisten(std::uint16_t port);
   /// Opens a connection; nullptr if the stack has no address of that family or no port is left.
   TcpConnection* connect(const IpAddress& to, std::uint16_t port, TcpEvents* events,
-                         std::uint32_t flow = 0);
+                         std::uint32_t flow = 0, std::uint32_t pair = 0);
   std::size_t connections() const;
 
  private:

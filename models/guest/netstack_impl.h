@@ -139,7 +139,7 @@ struct NetstackImpl final : TimerTarget {
   void receive_icmp_error(Packet* p, const IpView& ip, IcmpNotice notice);
   void reply_echo(Packet* p, const IpView& ip);
   void send_echo(const IpAddress& to, std::uint16_t id, std::uint16_t sequence, Payload payload,
-                 std::uint32_t flow);
+                 std::uint32_t flow, std::uint32_t pair);
   /// Port unreachable about a received packet (which is left as it is).
   void send_port_unreachable(const Packet& about, const IpView& ip);
 
@@ -148,7 +148,7 @@ struct NetstackImpl final : TimerTarget {
   std::uint16_t next_udp_port = 32768;
   void receive_udp(Packet* p, const IpView& ip);
   void send_udp(const IpAddress& to, std::uint16_t src_port, std::uint16_t dst_port,
-                Payload payload, std::uint32_t flow);
+                Payload payload, std::uint32_t flow, std::uint32_t pair);
 
   // --- tcp_table.cpp ---
   std::vector<PortEntry<TcpAcceptor>> listeners;
@@ -169,7 +169,7 @@ struct NetstackImpl final : TimerTarget {
   void forget(TcpConnection& c);  // out of the table; freed now, or when it is not busy
   void release(TcpConnection& c);
   TcpConnection* connect(const IpAddress& to, std::uint16_t port, TcpEvents* events,
-                         std::uint32_t flow);
+                         std::uint32_t flow, std::uint32_t pair);
   void receive_tcp(Packet* p, const IpView& ip);
   void accept(Packet* p, const IpView& ip, const wire::TcpHeader& h);
   void refuse(const Packet& p, const IpView& ip, const wire::TcpHeader& h);

@@ -60,6 +60,10 @@ class TcpConnection {
   std::uint64_t slow_start_threshold() const { return ssthresh_; }
   std::uint64_t in_flight() const { return snd_nxt_ - snd_una_; }
   Duration rto() const { return rto_; }
+  /// The retransmission timer has fired and nothing was acknowledged since.
+  bool timed_out() const { return backoff_ > 0; }
+  /// Something was received that is yet to be acknowledged.
+  bool owes_acknowledgement() const { return ack_deadline_ != Time::never(); }
   Duration smoothed_rtt() const { return srtt_; }
   std::uint64_t application_tag = 0;  ///< the application's own
 
@@ -86,7 +90,7 @@ class TcpConnection {
   bool dead_ = false;        // to be freed when not busy
   bool fin_told_ = false;    // on_peer_closed has been called
   std::uint32_t index_ = 0;  // within the stack's table
-  std::uint32_t flow_ = 0;
+  std::uint32_t flow_ = 0, pair_ = 0;
   std::uint32_t tenant_ = 0;
   TcpEvents* events_ = nullptr;
   TcpCounters counters_{};

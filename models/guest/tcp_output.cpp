@@ -85,6 +85,7 @@ void NetstackImpl::send_syn(TcpConnection& c) {
   const unsigned n = wire::write_tcp_options(options, bytes);
   Packet* p = station().create();
   p->flow = c.flow_;
+  p->pair = c.pair_;
   std::uint8_t* l4 = begin_ip(p, c.local_, c.remote_, wire::kProtoTcp, 20 + n);
   auto& h = wire::at<TcpHeader>(l4);
   h.src_port = c.local_port_;
@@ -153,6 +154,7 @@ void NetstackImpl::send_segment(TcpConnection& c, std::uint64_t position, std::u
                                 std::uint8_t flags) {
   Packet* p = station().create();
   p->flow = c.flow_;
+  p->pair = c.pair_;
   if (length > 0) {
     p->payload = slice_at(c, position, length);
     length = p->payload.size();

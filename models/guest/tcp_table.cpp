@@ -115,7 +115,7 @@ void NetstackImpl::update_mss(TcpConnection& c) {
 }
 
 TcpConnection* NetstackImpl::connect(const IpAddress& to, std::uint16_t port, TcpEvents* events,
-                                     std::uint32_t flow) {
+                                     std::uint32_t flow, std::uint32_t pair) {
   const IpAddress local = source_for(to);
   if (local.is_zero()) return nullptr;
   std::uint16_t local_port = 0;
@@ -127,6 +127,7 @@ TcpConnection* NetstackImpl::connect(const IpAddress& to, std::uint16_t port, Tc
   if (local_port == 0) return nullptr;
   TcpConnection& c = make_connection(local, to, local_port, port);
   c.flow_ = flow;
+  c.pair_ = pair;
   c.events_ = events;
   c.state_ = TcpState::syn_sent;
   prepare_template(c);
@@ -170,6 +171,7 @@ void NetstackImpl::accept(Packet* p, const IpView& ip, const TcpHeader& h) {
   TcpConnection& c = make_connection(ip.dst, ip.src, h.dst_port, h.src_port);
   c.passive_ = true;
   c.flow_ = p->flow;
+  c.pair_ = p->pair;
   c.busy_ = true;
   c.events_ = acceptor->on_accept(c);
   c.busy_ = false;
@@ -203,6 +205,7 @@ void NetstackImpl::refuse(const Packet& about, const IpView& ip, const TcpHeader
   ++stats.tcp_resets_sent;
   Packet* p = station().create();
   p->flow = about.flow;
+  p->pair = about.pair;
   std::uint8_t* l4 = begin_ip(p, ip.dst, ip.src, wire::kProtoTcp, 20);
   auto& r = wire::at<TcpHeader>(l4);
   r.src_port = h.dst_port;

@@ -4,9 +4,10 @@
 namespace weft::models {
 
 void NetstackImpl::send_udp(const IpAddress& to, std::uint16_t src_port, std::uint16_t dst_port,
-                            Payload payload, std::uint32_t flow) {
+                            Payload payload, std::uint32_t flow, std::uint32_t pair) {
   Packet* p = station().create();
   p->flow = flow;
+  p->pair = pair;
   p->payload = std::move(payload);
   const IpAddress src = source_for(to);
   if (src.is_zero()) return drop(p, DropReason::no_route);

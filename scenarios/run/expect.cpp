@@ -109,13 +109,11 @@ class Judge {
     outcome_.text = expectation_text(s_, e_);
     outcome_.place = e_.place;
     outcome_.passed = true;
+    if (cut_short(r_)) return not_judged();
     if (e_.measures.empty() && !e_.dropped_by && e_.subject != ExpectSpec::Subject::migration) {
       fail("nothing was expected of it: a measure with a bound is missing");
     } else if (find_window()) {
       subject();
-    }
-    if (r_.identity.interrupted) {
-      seen_.push_back("the run was interrupted at " + human_time(r_.identity.reached));
     }
     outcome_.seen = fmt::format("{}", fmt::join(seen_, "; "));
     if (!window_text_.empty()) when_.insert(when_.begin(), window_text_);
@@ -127,6 +125,17 @@ class Judge {
   void fail(std::string why) {
     outcome_.passed = false;
     seen_.push_back(std::move(why));
+  }
+
+  ExpectationOutcome not_judged() {
+    const RunIdentity& id = r_.identity;
+    outcome_.judged = outcome_.passed = false;
+    outcome_.seen = id.interrupted
+                        ? fmt::format("not judged: interrupted at {} of {}", human_time(id.reached),
+                                      human_duration(id.planned))
+                        : fmt::format("not judged: stopped at {}, the scenario lasts {}",
+                                      human_time(id.reached), human_duration(id.duration));
+    return std::move(outcome_);
   }
 
   /// Compares, and says what was seen (and what was wanted, if it was not).
@@ -193,7 +202,7 @@ class Judge {
     }
     if (const MigrationResult* m = migration(name)) started = m->started, ended = m->ended;
     if (!started) {
-      fail(fmt::format("nothing was measured: {} never started", name));
+      fail(fmt::format("nothing was measured: event `{}` never happened", name));
       return false;
     }
     from_ = *started;
@@ -306,13 +315,11 @@ class Judge {
       sum.connections_opened += p.connections_opened;
       sum.connections_lost += p.connections_lost;
       answered += p.answered;
+      sum.pending += p.open;
     }
     sum.completed = sum.delivered;
-    // What was sent in the window and is unanswered when the run ends may still be on its way.
-    const std::uint64_t open = sum.sent > answered ? sum.sent - answered : 0;
-    const bool to_the_end = to_ >= r_.identity.reached;
-    sum.pending = to_the_end ? std::min(open, total_of(t).pending) : 0;
-    window_lost_ = open - sum.pending;
+    const std::uint64_t settled = answered + sum.pending;
+    window_lost_ = sum.sent > settled ? sum.sent - settled : 0;
     window_answered_ = answered;
     return sum;
   }
@@ -345,8 +352,9 @@ class Judge {
           hold_count(measure, b, sum.delivered, fmt::format("of {} sent", format_count(sum.sent)));
       if (ok && b.max == 0 && !e_.dropped_by) what_dropped(t);
     } else if (measure == "lost") {
-      hold_count(measure, b, lost, fmt::format("of {} sent", format_count(sum.sent)));
+      hold_count(measure, b, lost, of_sent(sum));
     } else if (measure == "duplicated") {
+      if (sum.delivered == 0) return nothing_delivered(measure);
       hold_count(measure, b, sum.duplicates);
     } else if (measure == "connections") {
       hold_count(measure, b, sum.connections_opened);
@@ -355,26 +363,44 @@ class Judge {
     } else if (measure == "completed") {
       hold_count(measure, b, sum.completed);
     } else if (measure == "retransmits") {
+      if (total_of(t).connections_opened == 0) return no_connection(measure);
       hold_count(measure, b, sum.retransmits);
     } else if (measure == "goodput") {
       const Duration over = windowed_ ? to_ - from_ : t.stop - t.start;
       if (over.ps <= 0) return fail("nothing was measured for goodput: the time is zero");
+      if (sum.bytes == 0) return nothing_delivered(measure);
       hold_count(measure, b, rate_bps(sum.bytes, over));
     } else if (measure == "delivered_ratio") {
       if (settled == 0) return fail("nothing was measured: all that was sent is still on its way");
       const std::uint64_t arrived = windowed_ ? window_answered_ : sum.delivered;
-      hold_count(measure, b, ppm(arrived, settled),
-                 fmt::format("({} of {})", format_count(arrived), format_count(settled)));
+      hold_count(
+          measure, b, ppm(arrived, settled),
+          fmt::format(
+              "({} of {}{})", format_count(arrived), format_count(settled),
+              sum.pending > 0 ? fmt::format(", {} more open", format_count(sum.pending)) : ""));
     } else {
       unknown(measure);
     }
   }
 
+  void nothing_delivered(const std::string& measure) {
+    fail(fmt::format("nothing was measured for {}: nothing was delivered", measure));
+  }
+  void no_connection(const std::string& measure) {
+    fail(fmt::format("nothing was measured for {}: no connection was ever opened", measure));
+  }
+
+  /// "of 148 sent, 2 of them open": what is on its way is neither lost nor delivered.
+  static std::string of_sent(const PairResult& sum) {
+    std::string text = fmt::format("of {} sent", format_count(sum.sent));
+    if (sum.pending > 0) text += fmt::format(", {} of them open", format_count(sum.pending));
+    return text;
+  }
+
   void connections_lost(const TrafficResult& t, const PairResult& sum, const Bounds& b) {
     const PairResult whole = total_of(t);
-    if (whole.connections_opened + whole.connections_lost == 0) {
-      return fail("nothing was measured for connections_lost: no connection was ever opened");
-    }
+    if (whole.connections_opened + whole.connections_lost == 0)
+      return no_connection("connections_lost");
     std::string remark = fmt::format("of {}", format_count(whole.connections_opened));
     if (!windowed_ && sum.connections_lost > 0) {
       const auto worst = std::max_element(t.pairs.begin(), t.pairs.end(),

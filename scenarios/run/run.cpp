@@ -169,6 +169,7 @@ RunOutcome run_loaded(Scenario scenario, const RunOptions& options, std::uint64_
   results.identity.overrides = options.set;
   results.identity.version = options.version;
   results.identity.planned = duration;
+  results.identity.duration = scenario.duration;
   results.identity.fault = fault;
   const bool stopped = engine.stopped() && results.identity.reached < end;
   results.identity.interrupted = stopped || !fault.empty();
@@ -180,7 +181,10 @@ RunOutcome run_loaded(Scenario scenario, const RunOptions& options, std::uint64_
   if (captures) results.captures = captures->close();
   results.expectations = evaluate(scenario, results);
 
-  outcome.exit_code = !fault.empty() ? 3 : stopped ? 130 : analysis::passed(results) ? 0 : 1;
+  outcome.exit_code = !fault.empty()                                               ? 3
+                      : stopped                                                    ? 130
+                      : analysis::verdict_of(results) == analysis::Verdict::failed ? 1
+                                                                                   : 0;
   for (const auto& c : results.captures)
     if (!c.error.empty()) {
       outcome.errors.push_back(

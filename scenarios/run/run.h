@@ -33,7 +33,9 @@ enum class Progress : std::uint8_t { none, lines, terminal };
 struct RunOptions {
   std::vector<std::string> set;       ///< "path.to.key=value", applied to the YAML in order
   std::optional<std::uint64_t> seed;  ///< instead of the scenario's
-  std::optional<Duration> until;      ///< stop here instead of at the scenario's duration
+  /// Stop here instead of at the scenario's duration; expectations are not judged then, for they
+  /// are about the whole run.
+  std::optional<Duration> until;
   unsigned threads = 1;
   CheckLevel check = CheckLevel::sampled;
   std::vector<std::string> captures;   ///< further ones: "POINT" or "POINT=FILTER"
@@ -56,8 +58,8 @@ struct RunOptions {
 };
 
 struct RunOutcome {
-  /// 0 done and every expectation held, 1 an expectation failed, 2 bad input, 3 a breached
-  /// invariant, 130 stopped by `stop`.
+  /// 0 done and every expectation held (or none was judged, see `until`), 1 an expectation failed,
+  /// 2 bad input, 3 a breached invariant, 130 stopped by `stop`.
   int exit_code = 0;
   std::vector<Error> errors;  ///< why it is 2, with places
   std::string folder;         ///< where the outputs are; empty: none

@@ -7,6 +7,7 @@
 #include "models/guest/guest.h"
 #include "models/host.h"
 #include "models/hypervisor.h"
+#include "scenarios/run/open_units.h"
 #include "scenarios/run/world.h"
 
 namespace weft::scenarios {
@@ -29,14 +30,22 @@ const char* kind_text(TrafficKind kind) {
   return "?";
 }
 
-/// Units that were sent so shortly before the end that their fate is open.
-std::uint64_t pending_of(const models::TrafficStats& stats, Time reached) {
-  constexpr Duration kOpen = milliseconds(200);
-  std::uint64_t open = 0;
+/// Files the open units of a pair under the buckets in which they were sent; how many those are.
+std::uint64_t file_open(const std::vector<Time>& open, const models::TrafficStats& stats,
+                        std::vector<analysis::TrafficPoint>& series) {
+  std::map<std::uint32_t, std::uint64_t> left;  // sent, not answered
   for (const auto& b : stats.series)
-    if (Time{} + models::kTrafficBucket * b.index + kOpen > reached && b.sent > b.delivered)
-      open += b.sent - b.delivered;
-  return open;
+    if (b.sent > b.delivered) left[b.index] = b.sent - b.delivered;
+  std::uint64_t filed = 0;
+  for (const Time at : open) {
+    const auto found = left.find(static_cast<std::uint32_t>(at.ps / models::kTrafficBucket.ps));
+    // A copy of a datagram that has arrived is on its way to nobody.
+    if (found == left.end() || found->second == 0 || found->first >= series.size()) continue;
+    --found->second;
+    ++series[found->first].open;
+    ++filed;
+  }
+  return filed;
 }
 
 }  // namespace
@@ -201,6 +210,10 @@ void World::fill_traffic(analysis::Results& out) {
       for (const models::Vm* vm : std::as_const(*hv).vms())
         all[by_name.at(vm->name)] = vm->guest.get();
 
+  std::vector<const models::Guest*> present;
+  for (const auto& [end, guest] : all) present.push_back(guest);
+  const OpenUnits open = open_units(scenario_, pools_->arena, present);
+
   const std::size_t buckets = static_cast<std::size_t>(
       (engine_->reached().ps + models::kTrafficBucket.ps - 1) / models::kTrafficBucket.ps);
   out.traffic_interval = models::kTrafficBucket;
@@ -227,7 +240,8 @@ void World::fill_traffic(analysis::Results& out) {
       pr.delivered = sum.delivered;
       pr.duplicates = sum.duplicates;
       pr.reordered = sum.reordered;
-      pr.pending = pending_of(sum, engine_->reached());
+      if (const auto found = open.find({static_cast<std::uint32_t>(i), p}); found != open.end())
+        pr.pending = file_open(found->second, sum, r.series);
       pr.bytes = sum.bytes;
       pr.connections_opened = sum.connections_opened;
       pr.connections_closed = sum.connections_closed;
@@ -362,9 +376,9 @@ void World::fill_migrations(analysis::Results& out) {
       }
       out.events.push_back(std::move(result));
       if (event.after && times.empty() && !engine_->stopped())
-        out.warnings.push_back({"event " + event.name +
-                                    " never happened: " + plan_->events[event.after->event].name +
-                                    " had no phase " + models::phase_name(event.after->phase),
+        out.warnings.push_back({"event `" + event.name + "` never happened: `" +
+                                    plan_->events[event.after->event].name + "` had no phase " +
+                                    models::phase_name(event.after->phase),
                                 spec.place, "look at the migration's rounds in the summary"});
       continue;
     }

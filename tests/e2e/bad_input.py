@@ -250,6 +250,8 @@ def interrupted(t):
             if t.check(f'{name}: the folder is there', out.is_dir(), stderr):
                 said = whole_run(t, name, out)
                 t.check(f'{name}: summary.json says so', said['interrupted'] is True, said)
+                t.check(f'{name}: and gives no verdict', said['passed'] is None and 'PASSED' not in stdout and
+                        'NOT JUDGED' in stdout and all(e['passed'] is None for e in said['expectations']), stdout)
                 t.check(f'{name}: captures hold packets', all(c['packets'] > 40 for c in said['captures']),
                         said['captures'])
 

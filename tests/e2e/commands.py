@@ -59,6 +59,8 @@ def flags_of_run(t):
     digest = summary(base)['digest']
     t.check('--until ends the run', summary(base)['reached_ps'] == 300 * 10**9 and
             not summary(base)['interrupted'], summary(base))
+    t.check('... and no expectation is judged', summary(base)['passed'] is None and
+            {e['passed'] for e in summary(base)['expectations']} == {None}, summary(base)['expectations'])
     t.check('--no-capture writes none', not (base / 'captures').exists())
     other = t.run(THREE, 'seed', '--until', '300ms', '--no-capture', '--seed', '8')
     t.check('--seed changes the digest', summary(other)['digest'] != digest and
