@@ -113,11 +113,24 @@ void ConnTrack::prefetch_slot(std::uint32_t hash) const {
   if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]);
 }
 
-void ConnTrack::prefetch_connection(std::uint32_t hash) const {
-  if (slots_.empty()) return;
+std::uint32_t ConnTrack::likely(std::uint32_t hash) const {
+  if (slots_.empty()) return kNone;
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t i = hash & mask; slots_[i].index != 0; i = (i + 1) & mask)
-    if (slots_[i].hash == hash) return __builtin_prefetch(&entries_[slots_[i].index - 1]);
+    if (slots_[i].hash == hash) return slots_[i].index - 1;
+  return kNone;
+}
+
+void ConnTrack::prefetch_connection(std::uint32_t hash) const {
+  if (const std::uint32_t i = likely(hash); i != kNone) __builtin_prefetch(&entries_[i]);
+}
+
+void ConnTrack::prefetch_rest(std::uint32_t hash) const {
+  const std::uint32_t i = likely(hash);
+  if (i == kNone) return;
+  const Entry& e = entries_[i];
+  if (e.tcp != 0) __builtin_prefetch(&tcp_[e.tcp - 1]);
+  if (e.reply != 0) __builtin_prefetch(&replies_[e.reply - 1]);
 }
 
 void ConnTrack::grow() {

@@ -26,8 +26,8 @@
 // with linear probing and backward-shift deletion finds them. The hash is the same for both
 // directions, so a connection has one entry there, and a second one if it is translated. Nothing
 // here iterates in an order that depends on the hash, except to reclaim memory. An unused table
-// owns no memory. For bursts: hash all, prefetch_slot all, prefetch_connection all, then track with
-// the hash. tests/oracle/conntrack_twin.h is the slow twin.
+// owns no memory. For bursts: hash all, prefetch_slot all, prefetch_connection all, prefetch_rest
+// all, then track with the hash. tests/oracle/conntrack_twin.h is the slow twin.
 #pragma once
 
 #include <cstdint>
@@ -193,6 +193,8 @@ class ConnTrack {
   void prefetch_slot(std::uint32_t hash) const;
   /// After prefetch_slot: the connection that the hash most likely names.
   void prefetch_connection(std::uint32_t hash) const;
+  /// After prefetch_connection: its windows and its translation.
+  void prefetch_rest(std::uint32_t hash) const;
 
   /// The connection of a tuple in either direction.
   std::optional<Connection> find(const CtTuple& tuple, std::uint16_t zone, Time now) const;
@@ -263,6 +265,9 @@ class ConnTrack {
     std::uint32_t limit;
   };
   static constexpr std::uint32_t kNone = UINT32_MAX;
+
+  /// The connection that the hash most likely names, or kNone.
+  std::uint32_t likely(std::uint32_t hash) const;
 
   std::uint32_t hash(const CtTuple& tuple, std::uint16_t zone, CtPacket::Kind kind) const {
     return kind == CtPacket::Kind::invalid ? 0 : hash_of(tuple, zone);

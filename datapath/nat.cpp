@@ -29,6 +29,9 @@ Ip6 narrow(Wide v) { return {static_cast<std::uint64_t>(v >> 64), static_cast<st
 
 // --- the choice ----------------------------------------------------------------------------------
 
+/// Addresses that are tried with a port or two each before one is searched.
+constexpr unsigned kQuickAddresses = 64;
+
 struct Ports {
   std::uint32_t min, max;
   std::uint32_t size() const { return max - min + 1; }
@@ -113,6 +116,17 @@ std::optional<CtTuple> choose_reply(const NatSpec& spec, const CtTuple& original
   const Ports free_source = icmp ? Ports{0, 65535} : class_of(original.src_port);
   const std::uint16_t own = original.src_port;
 
+  // With many addresses a full one is passed by quickly at first; a client that must keep its
+  // address searches it whole.
+  if (source && (ports || icmp) && addresses > 1 && !spec.persistent) {
+    for (Wide n = 0; n < std::min<Wide>(addresses, kQuickAddresses); ++n) {
+      CtTuple reply = plain;
+      reply.dst = narrow(lowest + (at + n) % addresses);
+      const Ports range = spec.port_min != 0 ? Ports{spec.port_min, spec.port_max} : free_source;
+      if (choice.search(reply, range, own, own_first, 1, set_source)) return reply;
+    }
+  }
+  choice.tries = 0;
   for (Wide n = 0; n < addresses && choice.tries < kMaxNatTries; ++n, at = (at + 1) % addresses) {
     CtTuple reply = plain;
     (source ? reply.dst : reply.src) = narrow(lowest + at);

@@ -9,6 +9,7 @@
 //   - The address: of a range, one that a hash picks: of source and destination (default, `hash`),
 //     of the source alone (`persistent`: a client keeps its address whoever it talks to), of the
 //     whole 5-tuple (`random`).
+//     `persistent` apart, a crowded address gives way to the next one.
 //   - The port (ICMP: the echo identifier): its own, if the range has it and nobody uses it; else,
 //     and with `hash` and `random` at once, from a place that a hash of the 5-tuple picks, on
 //     through the range. nat(src=A) without ports keeps to the port's class, as Linux does: below

@@ -1,9 +1,8 @@
-// Micro benchmarks of datapath/: parser, tunnels, checksums, connection tracking. Items are
+// Micro benchmarks of datapath/: parser, tunnels, checksums. Items are
 // packets.
 #include <benchmark/benchmark.h>
 
 #include "datapath/checksum.h"
-#include "datapath/conntrack.h"
 #include "datapath/parse.h"
 #include "datapath/tunnel/tunnel.h"
 #include "tests/unit/datapath/frames.h"
@@ -112,52 +111,6 @@ void verify_tunnelled(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(verify_tunnelled);
-
-CtPacket udp_packet(std::uint64_t n) {
-  CtPacket p;
-  p.kind = CtPacket::Kind::flow;
-  p.tuple.src.low = 0x0a000000 + (n >> 16);
-  p.tuple.dst.low = 0x0a800001;
-  p.tuple.src_port = static_cast<std::uint16_t>(n);
-  p.tuple.dst_port = 80;
-  p.tuple.protocol = wire::kProtoUdp;
-  return p;
-}
-
-// Packets of connections that exist, half of them replies, visited in a scattered order.
-void conntrack_established(benchmark::State& state) {
-  const auto count = static_cast<std::uint64_t>(state.range(0));
-  ConnTrack ct;
-  for (std::uint64_t n = 0; n < count; ++n) ct.commit(udp_packet(n), 1, Time{});
-  std::uint64_t i = 0;
-  for (auto _ : state) {
-    CtPacket p = udp_packet(i * 7919 % count);
-    if (i % 2 != 0) p.tuple = p.tuple.reversed();
-    benchmark::DoNotOptimize(ct.track(p, 1, Time{}).state);
-    ++i;
-  }
-  state.SetItemsProcessed(state.iterations());
-}
-BENCHMARK(conntrack_established)->Arg(1000)->Arg(500000);
-
-// A new connection each time (track, then commit, as a rule does), in a table that holds
-// range(0) of them and reclaims the old ones as time passes.
-void conntrack_new(benchmark::State& state) {
-  const auto live = state.range(0);
-  ConnTrack ct;
-  Time now{};
-  const Duration step = CtOptions{}.udp / live;
-  std::uint64_t n = 0;
-  for (auto _ : state) {
-    now += step;
-    const CtPacket p = udp_packet(n++);
-    benchmark::DoNotOptimize(ct.track(p, 1, now).state);
-    benchmark::DoNotOptimize(ct.commit(p, 1, now, {}, true).state);
-    ct.expire(now, 2);
-  }
-  state.SetItemsProcessed(state.iterations());
-}
-BENCHMARK(conntrack_new)->Arg(1000)->Arg(500000);
 
 void pool_take_give(benchmark::State& state) {
   PacketArena arena;
