@@ -1,8 +1,8 @@
 // weft mutate: plants faults one at a time and shows that something catches each of them. The
 // faults are hooks in datapath/faults.h, control/faults.h and models/faults.h; the detectors are a
-// few traps (scenarios/swarm/traps.h) and then the random scenarios of weft swarm, run with every
-// check on and judged by the oracle of policy, until one of them complains. The first row plants
-// nothing: what complains there is no detector.
+// few drills of one switch (cli/drills.h), traps (scenarios/swarm/traps.h) and then the random
+// scenarios of weft swarm, run with every check on and judged by the oracle of policy, until one of
+// them complains. The first row plants nothing: what complains there is no detector.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "cli/commands.h"
+#include "cli/drills.h"
 #include "cli/test_runner.h"
 #include "scenarios/swarm/swarm.h"
 #include "scenarios/swarm/traps.h"
@@ -28,9 +29,24 @@ constexpr Plant kPlants[] = {
     {"skip_revalidation", "cached decisions outlive the rules they came from"},
     {"truncate_vni", "16 of the 24 bits of the identifier reach the wire"},
     {"widen_mask", "megaflows forget that ports were looked at"},
+    {"widen_mask_one_bit", "megaflows forget the last bit of the destination address"},
+    {"forget_tos_in_mask", "megaflows forget that the TOS was looked at"},
     {"skip_checksum_update", "rewritten headers keep their old checksums"},
     {"skip_commit", "ct(commit) does not remember the connection"},
     {"swap_logical_ports", "the GENEVE option carries egress as ingress"},
+    {"rules_never_expire", "idle and hard timeouts of rules do nothing"},
+    {"forget_counts", "packets of a revalidated cache entry count for no rule"},
+    {"ct_no_windows", "TCP segments are taken whatever their numbers"},
+    {"ct_expired_answers", "a connection whose time is up still answers"},
+    {"ct_forget_mark", "exec(...) of ct(commit) sets no mark"},
+    {"ct_no_limits", "the limit of a zone does not count"},
+    {"nat_without_reverse", "replies of a translated connection are not known as such"},
+    {"nat_shares_ports", "NAT gives away addresses and ports that are in use"},
+    {"nat_forgets_quotes", "what an ICMP error quotes is not translated back"},
+    {"move_without_nat", "the translations of an exported zone stay behind"},
+    {"forget_ecn", "the outer congestion mark is lost"},
+    {"accept_critical", "unknown critical GENEVE options are ignored"},
+    {"ignore_lost_segments", "an STT frame comes out without a segment of it"},
     {"keep_old_tunnel", "a port that moved is still sent to where it was"},
     {"keep_removed_rules", "rules that should go stay in the switch"},
     {"forget_deny", "deny rules make no flows"},
@@ -101,16 +117,22 @@ int mutate(const Flags& flags) {
   options.compare_threads_every = 0;
   unsigned escaped = 0, planted = 0;
   print_row("fault", "caught in", "by", "how");
+  if (const auto wrong = run_drills("")) {
+    print_row("(none)", wrong->drill, "drill", one_line(wrong->what));
+    return kInternalFault;
+  }
   if (const auto wrong = try_traps(options)) {
     print_row("(none)", wrong->scenario, wrong->kind, one_line(wrong->how));
     return kInternalFault;
   }
-  print_row("(none)", "-", "-", "no trap complains");
+  print_row("(none)", "-", "-", "no drill and no trap complains");
   for (const Plant& plant : kPlants) {
     if (!flags.only.empty() && flags.only != plant.name) continue;
     ++planted;
     options.plant = plant.name;
-    auto hit = try_traps(options);
+    std::optional<Catch> hit;
+    if (const auto f = run_drills(plant.name)) hit = Catch{f->drill, "drill", f->what};
+    if (!hit) hit = try_traps(options);
     if (!hit) hit = try_seeds(*seeds, flags.jobs, options);
     if (hit) {
       print_row(plant.name, hit->scenario, hit->kind, one_line(hit->how));

@@ -99,7 +99,7 @@ std::uint32_t ConnTrack::locate(const CtTuple& t, std::uint16_t zone, std::uint3
     const bool found =
         e.reply == 0 ? e.src == t.dst && e.dst == t.src && e.src_port == t.dst_port &&
                            e.dst_port == t.src_port
-                     : !options_.nat_without_reply &&
+                     : !options_.faults.nat_without_reverse &&
                            replies_[e.reply - 1] == Reply{t.src, t.dst, t.src_port, t.dst_port};
     if (found) {
       reply = true;
@@ -180,7 +180,8 @@ ConnTrack::Zone& ConnTrack::zone_of(std::uint16_t zone) {
 bool ConnTrack::has_room(std::uint16_t zone, Time now) {
   const auto full = [&] {
     const Zone& z = zone_of(zone);
-    return live_ >= options_.max_connections || (z.limit != 0 && z.count >= z.limit);
+    return live_ >= options_.max_connections ||
+           (z.limit != 0 && z.count >= z.limit && !options_.faults.ct_no_limits);
   };
   if (!full()) [[likely]]
     return true;
@@ -204,7 +205,8 @@ CtResult::Refused ConnTrack::make(Connection& c, std::uint32_t hash, const NatSp
       bool unused = false;
       const std::uint32_t i =
           asked.table.locate(t, asked.zone, asked.table.hash_of(t, asked.zone), unused);
-      return i != kNone && asked.table.alive(i, asked.now);
+      return i != kNone && asked.table.alive(i, asked.now) &&
+             !asked.table.options_.faults.nat_shares_ports;
     });
     if (!chosen) return CtResult::Refused::nat_exhausted;
     if (*chosen != c.reply) {
@@ -216,8 +218,13 @@ CtResult::Refused ConnTrack::make(Connection& c, std::uint32_t hash, const NatSp
   if (c.translated() || translated_ != 0) {
     const std::uint32_t other = locate(c.reply, c.zone, hash_of(c.reply, c.zone), reply);
     if (other != kNone) {
-      if (alive(other, now)) return CtResult::Refused::clash;
-      erase(other);
+      if (options_.faults.nat_shares_ports) {
+        // what must not be: two of them
+      } else if (alive(other, now)) {
+        return CtResult::Refused::clash;
+      } else {
+        erase(other);
+      }
     }
   }
   index = insert(c, hash);
@@ -442,6 +449,7 @@ CtResult ConnTrack::commit(const CtPacket& packet, std::uint16_t zone, Time now,
                            const CtCommit& what, bool already_tracked) {
   const std::uint32_t hash = this->hash(packet, zone);
   const bool flow = packet.kind == CtPacket::Kind::flow;
+  const std::uint32_t mark_mask = options_.faults.ct_forget_mark ? 0 : what.mark_mask;
   if (what.force && flow && (answer_unknown(packet).state & kCtNew) != 0) {
     bool reply = false;
     const std::uint32_t index = locate(packet.tuple, zone, hash, reply);
@@ -455,7 +463,7 @@ CtResult ConnTrack::commit(const CtPacket& packet, std::uint16_t zone, Time now,
   if (result.connection != 0) {
     if (!flow) return result;
     Entry& e = entries_[result.connection - 1];
-    e.mark = static_cast<std::uint32_t>(merge(e.mark, what.mark, what.mark_mask));
+    e.mark = static_cast<std::uint32_t>(merge(e.mark, what.mark, mark_mask));
     result.mark = e.mark;
     if (what.label_mask != Ip6{}) {
       const Ip6 old = label(result);
@@ -468,7 +476,7 @@ CtResult ConnTrack::commit(const CtPacket& packet, std::uint16_t zone, Time now,
   Connection c;
   c.original = packet.tuple;
   c.zone = zone;
-  c.mark = what.mark & what.mark_mask;
+  c.mark = what.mark & mark_mask;
   c.label = {what.label.high & what.label_mask.high, what.label.low & what.label_mask.low};
   TcpStep step{TcpStep::Kind::go, TcpState::none};
   if (packet.tuple.protocol == wire::kProtoTcp)

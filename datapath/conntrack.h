@@ -42,6 +42,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "datapath/conntrack_tcp.h"
+#include "datapath/faults.h"
 #include "datapath/nat.h"
 #include "datapath/packet.h"
 #include "datapath/parse.h"
@@ -115,9 +116,7 @@ struct CtOptions {
   std::uint32_t max_connections = 1u << 20;
   TcpPolicy tcp{};
   CtTimeouts timeouts{};
-  // Planted faults (faults.h).
-  bool nat_without_reply = false;  ///< replies of a translated connection are not known as such
-  bool expired_answers = false;    ///< a connection whose time is up still answers
+  Faults faults{};  ///< planted; only those of connections and NAT matter
 };
 
 /// ct(commit,...)
@@ -280,7 +279,7 @@ class ConnTrack {
   std::uint32_t locate(const CtTuple& tuple, std::uint16_t zone, std::uint32_t hash,
                        bool& reply) const;
   bool alive(std::uint32_t index, Time now) const {
-    return entries_[index].expires > now || options_.expired_answers;
+    return entries_[index].expires > now || options_.faults.ct_expired_answers;
   }
   CtResult answer_error(const CtPacket& packet, std::uint16_t zone, Time now, bool nat) const;
   /// What a packet of a connection that is there is told. False: it is over, and the packet new.

@@ -194,7 +194,9 @@ std::vector<std::string> ConnTrack::dump(Time now) const {
 }
 
 std::vector<std::uint8_t> ConnTrack::export_zone(std::uint16_t zone, Time now) const {
-  const std::vector<Connection> all = connections(zone, now);
+  std::vector<Connection> all = connections(zone, now);
+  if (options_.faults.move_without_nat)
+    std::erase_if(all, [](const Connection& c) { return c.translated(); });
   std::vector<std::uint8_t> out(sizeof(ExportHeader) + all.size() * sizeof(Record));
   auto& header = wire::at<ExportHeader>(out.data());
   header.magic = kMagic;

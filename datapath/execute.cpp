@@ -242,6 +242,7 @@ void Pipeline::Impl::read_for_tracking(Pass& pass, std::uint16_t zone) {
 
 void Pipeline::Impl::translate_if_due(Pass& pass) {
   if (!pass.ct_result.translate || pass.translated) return;
+  if (faults.nat_forgets_quotes && pass.ct.kind == CtPacket::Kind::icmp_error) return;
   translate_packet(*pass.packet, pass.parsed, pass.ct, connections.translation(pass.ct_result),
                    !faults.skip_checksum_update);
   extract(*pass.packet, pass.parsed, pass.key);

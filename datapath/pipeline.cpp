@@ -106,7 +106,8 @@ Result<> Pipeline::apply(const Statement& st) {
     case Statement::Subject::flow:
       break;
   }
-  s.megaflows.count_for_rules();  // what has passed so far counts for the rules as they were
+  if (!s.faults.forget_counts)
+    s.megaflows.count_for_rules();  // what has passed so far counts for the rules as they were
   switch (st.verb) {
     case Statement::Verb::add:
       s.tables.add(st.rule, s.clock);
@@ -482,6 +483,10 @@ bool Pipeline::Impl::revalidate(Megaflow& entry, const FlowKey& key) {
       return false;
     }
   }
+  if (faults.forget_counts) {
+    entry.packets_counted = entry.packets;
+    entry.bytes_counted = entry.bytes;
+  }
   megaflows.replace(entry, std::move(fresh), tables.generation());
   return true;
 }
@@ -516,7 +521,7 @@ void Pipeline::expire(Time now) {
   Impl& s = *impl_;
   s.clock = std::max(s.clock, now);
   if (s.tables.has_timeouts()) s.megaflows.count_for_rules();  // or busy rules look idle
-  s.tables.expire(now);
+  if (!s.faults.rules_never_expire) s.tables.expire(now);
   s.megaflows.sweep(now, s.options.idle_timeout, s.options.hard_timeout, s.options.sweep_entries);
   s.connections.expire(now);
 }
@@ -556,13 +561,14 @@ void Pipeline::check_caches(std::uint32_t one_in) { impl_->check_one_in = one_in
 
 Result<> Pipeline::plant(std::string_view fault) {
   if (impl_->faults.set(fault)) {
+    CtOptions options = impl_->connections.options();
+    options.faults = impl_->faults;
+    options.tcp.unchecked = impl_->faults.ct_no_windows;
+    impl_->connections.set_options(options);
     impl_->tables.change_everything();
     return {};
   }
-  return Error{"unknown fault '" + std::string(fault) + "'",
-               {},
-               "one of skip_revalidation, truncate_vni, widen_mask, skip_checksum_update, "
-               "skip_commit, swap_logical_ports"};
+  return Error{"unknown fault '" + std::string(fault) + "'", {}, "one of " + Faults::names()};
 }
 
 }  // namespace weft::datapath

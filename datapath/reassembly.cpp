@@ -121,7 +121,8 @@ Reassembly::Outcome Reassembly::add(const PartKey& key, Part part, std::uint32_t
   w.have += part.size();
   w.bytes += cost_of(part);
   bytes_ += cost_of(part);
-  if (w.total != 0 && w.have == w.total) {
+  const bool last = limits_.ignore_gaps && part_end == w.total;
+  if (w.total != 0 && (w.have == w.total || last)) {
     parts = std::move(w.parts);
     w.parts.clear();
     forget(it);

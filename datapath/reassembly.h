@@ -31,6 +31,7 @@ struct ReassemblyLimits {
   std::uint32_t packets = 256;     ///< incomplete at a time
   std::uint64_t bytes = 8u << 20;  ///< of frames that wait, headers and payload
   Duration timeout = seconds(1);   ///< from the first part on
+  bool ignore_gaps = false;        ///< a planted fault (faults.h): the last part completes it
 };
 
 /// Which packet a part is of. `id`: IP identification or STT frame id; `ports`: STT's, else 0.

@@ -512,6 +512,8 @@ class Translator {
     }
     for (unsigned i = kPacketWords; i < kKeyWords; ++i) out_.mask.w[i] = 0;
     if (view_.faults->widen_mask) out_.mask.w[9] &= 0xffffffffULL;
+    if (view_.faults->widen_mask_one_bit) out_.mask.w[13] &= ~1ULL;
+    if (view_.faults->forget_tos_in_mask) out_.mask.set(place::nw_tos, 0);
   }
   /// What became of the action that was shown last.
   void remark(std::string_view text) {

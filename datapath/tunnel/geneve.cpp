@@ -98,7 +98,7 @@ std::uint32_t decode(std::span<const std::uint8_t> bytes, const DecapOptions& op
     } else if ((option.type & wire::GeneveOption::kCritical) != 0) {
       const std::pair<std::uint16_t, std::uint8_t> it{option.option_class, option.type};
       const auto& known = options.known_options;
-      if (std::find(known.begin(), known.end(), it) == known.end())
+      if (std::find(known.begin(), known.end(), it) == known.end() && !options.accept_critical)
         return refuse(result, DropReason::tunnel_bad, "unknown critical GENEVE option");
     }
     at = next;

@@ -462,7 +462,7 @@ void finish_decap(Packet& packet, std::uint32_t begin, std::uint32_t end,
   std::uint8_t tos = ip.tos;
   std::uint8_t ttl = ip.ttl;
   if (ip.version != 0) {
-    const int ecn = decap_ecn(ip.tos, info.tos);
+    const int ecn = options.forget_ecn ? ip.tos & wire::kEcnMask : decap_ecn(ip.tos, info.tos);
     if (ecn < 0) {
       refuse(result, DropReason::tunnel_bad, "CE outside, Not-ECT inside (RFC 6040)");
       return;

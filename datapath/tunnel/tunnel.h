@@ -240,9 +240,11 @@ struct DecapOptions {
   bool vxlan_inner_vlan = false;
   /// UDP without a checksum (RFC 7348, 8926, 9300 accept it; RFC 6935 is about IPv6).
   ZeroChecksum zero_checksum = ZeroChecksum::accept;
-  bool verify_checksum = true;  ///< one that is there: UDP, GRE, STT's; false: ignored
-  bool copy_dscp = false;       ///< the outer DSCP replaces the inner one (RFC 2983, uniform)
-  bool copy_ttl = false;        ///< the outer TTL replaces a higher inner one; LISP always does
+  bool verify_checksum = true;   ///< one that is there: UDP, GRE, STT's; false: ignored
+  bool copy_dscp = false;        ///< the outer DSCP replaces the inner one (RFC 2983, uniform)
+  bool forget_ecn = false;       ///< a planted fault (faults.h)
+  bool accept_critical = false;  ///< another
+  bool copy_ttl = false;         ///< the outer TTL replaces a higher inner one; LISP always does
   /// Further critical GENEVE options that the caller understands: (class, type).
   std::vector<std::pair<std::uint16_t, std::uint8_t>> known_options;
   /// Ethernet addresses of what comes out of LISP, which carries none.
