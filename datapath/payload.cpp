@@ -12,7 +12,7 @@ namespace weft {
 namespace {
 
 constexpr std::uint64_t kBlock = 64;  // words; one full cycle of each byte's series
-constexpr std::uint32_t kBase = 0x40;
+constexpr std::uint32_t kBase = 0x80;
 
 /// prefix[s][n]: sum of (step * m) mod 64 for m < n, for the odd step 2 s + 1; two cycles long, so
 /// that a slice of a block with any phase is one difference.

@@ -6,9 +6,10 @@
 // are always right and always cheap.
 //
 //   Word k of stream s (big endian, k = offset / 2) lies in block j = k / 64 at i = k mod 64. Each
-//   of its two bytes is 0x40 + (step * (phase + i) mod 64), with a phase in [0, 63] and an odd step
-//   for each byte derived from (s, j). Every byte is '@'..DEL: never a line end, a colon or a small
-//   length, so a protocol analyser that guesses by port takes it for data, not for a broken header.
+//   of its two bytes is 0x80 + (step * (phase + i) mod 64), with a phase in [0, 63] and an odd step
+//   for each byte derived from (s, j). Every byte is 0x80..0xbf: no text and no small length, so a
+//   protocol analyser that guesses by port sees data at once. (Letters it would take for a line of
+//   text whose end is still to come, and put the whole stream together again and again.)
 //   An odd step visits all 64 values once per block, so every whole block has the same sum; a part
 //   of a block is a difference of two table entries. Sums are therefore constant time.
 //

@@ -35,13 +35,13 @@ Packet* Node::receive(const sim::Event& event) {
 
 namespace {
 
-/// Damage that no frame check notices: one bit of the last byte that exists.
+/// Damage that no frame check notices: one bit anywhere in the frame. The payload stays a
+/// descriptor unless it is hit.
 void flip_bit(Packet& packet, RandomStream& random) {
-  if (packet.payload.size() > 0) packet.materialise_payload(packet.payload.size());
-  const auto bytes = packet.headers();
-  if (bytes.size() <= 34) return;
-  const std::uint64_t at = 34 + random.below(bytes.size() - 34);
-  bytes[at] = static_cast<std::uint8_t>(bytes[at] ^ 1u << random.below(8));
+  const auto at = static_cast<std::uint32_t>(random.below(packet.size()));
+  if (at >= packet.header_size()) packet.materialise_payload(at + 1 - packet.header_size());
+  std::uint8_t& byte = packet.headers()[at];
+  byte = static_cast<std::uint8_t>(byte ^ 1u << random.below(8));
 }
 
 }  // namespace
@@ -139,13 +139,15 @@ void Node::drop(Packet* packet, DropReason reason, std::uint32_t where, std::uin
 bool Node::handle_state(const sim::Event& event) {
   if (event.kind == kPortState) {
     Port& port = ports[event.aux];
-    port.up = event.data != 0;
+    const bool is = port.outage.apply(TopologyChange::unpack(event.data));
+    if (is == port.up) return true;
+    port.up = is;
     ++port.epoch;
     if (port.up) port.busy_until = now();
     return true;
   }
   if (event.kind == kNodeState) {
-    up = event.data != 0;
+    up = outage_.apply(TopologyChange::unpack(event.data));
     return true;
   }
   return false;

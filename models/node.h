@@ -111,6 +111,8 @@ class Node {
   static constexpr std::uint64_t kDelivered = 1, kConsumed = 2;  // in the digest
   void end(Packet* packet, std::uint64_t how);
 
+  Outage outage_;  // `up` follows from it
+
   Pools* pools_;
 };
 

@@ -27,6 +27,7 @@
 #include "base/net_types.h"
 #include "base/random.h"
 #include "base/units.h"
+#include "models/event_kinds.h"
 #include "models/observe.h"
 #include "sim/engine.h"
 
@@ -80,6 +81,7 @@ struct alignas(64) Port {
   std::int64_t ecn_min_ps = 0;
   PortConfig config;
   RandomStream loss, corruption, marking;
+  Outage outage;  ///< `up` follows from it
 
   /// Derives the fast-path figures; `name` of the link direction keys the random streams.
   void prepare(std::uint64_t seed);
@@ -92,6 +94,10 @@ struct alignas(64) Port {
   }
   /// Bytes that wait or are being sent at `now`.
   std::uint64_t backlog_bytes(Time now) const;
+  /// Wire bytes that have left by `now`: accepted, and not waiting any more.
+  std::uint64_t sent_bytes(Time now) const {
+    return counters.tx_bytes - std::min(counters.tx_bytes, backlog_bytes(now));
+  }
   std::uint64_t peak_backlog_bytes() const { return bytes_in(counters.peak_backlog_ps); }
   std::uint64_t interval_peak_bytes() const { return bytes_in(interval_peak_ps); }
   /// Bytes that take `ps` to send.

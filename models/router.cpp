@@ -64,7 +64,8 @@ void Router::forward(std::uint16_t in, Packet* packet) {
     return node_.drop(packet, DropReason::not_for_me, in);
   }
   if (kind == FrameKind::other) return node_.drop(packet, DropReason::no_route, in);
-  if (node_.check == CheckLevel::full && verify_checksums(*packet) == ChecksumFault::ipv4_header)
+  if ((node_.check == CheckLevel::full || node_.may_see_damage) &&
+      verify_checksums(*packet) == ChecksumFault::ipv4_header)
     return node_.drop(packet, DropReason::bad_checksum, in);
 
   const IpAddress destination = destination_of(*packet, kind);

@@ -14,7 +14,10 @@ void TopologyView::apply(TopologyChange change) {
   auto& bits = change.is_link ? link_down : node_down;
   WEFT_CHECK(change.index < bits.size(), "topology change about element {} of {}", change.index,
              bits.size());
-  bits[change.index] = !change.up;
+  const auto it = outages_.try_emplace({change.is_link, change.index}).first;
+  const bool up = it->second.apply(change);
+  bits[change.index] = !up;
+  if (up) outages_.erase(it);
 }
 
 namespace {

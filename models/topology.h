@@ -9,7 +9,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/net_types.h"
@@ -52,6 +54,9 @@ struct TopologyView {
   explicit TopologyView(const Topology& t = {})
       : link_down(t.links.size()), node_down(t.nodes.size()) {}
   void apply(TopologyChange change);
+
+ private:
+  std::map<std::pair<bool, std::uint32_t>, Outage> outages_;  // (is link, index): what is down
 };
 
 struct NextHop {

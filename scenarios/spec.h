@@ -127,6 +127,11 @@ struct OverlaySpec {
   Place place;
 };
 
+/// TCP of every guest, host and hypervisor.
+struct TcpSpec {
+  bool ecn = true;  ///< ask for and grant ECN (RFC 3168)
+};
+
 // --- tenants
 // ---------------------------------------------------------------------------------------
 
@@ -352,6 +357,7 @@ struct Scenario {
   Duration duration = seconds(1);
   UnderlaySpec underlay;
   OverlaySpec overlay;
+  TcpSpec tcp;
   std::vector<TenantSpec> tenants;
   std::vector<TrafficSpec> traffic;
   std::vector<EventSpec> events;

@@ -64,7 +64,7 @@ struct TcpConfig {
   std::uint32_t retries = 15;  ///< of the same data before the connection counts as lost
   Duration time_wait = seconds(60);
   std::uint32_t initial_window = 10;  ///< segments
-  bool ecn = false;                   ///< ask for and grant ECN
+  bool ecn = true;                    ///< ask for and grant ECN (RFC 3168)
   bool ignore_gaps = false;           ///< a planted fault (models/faults.h), for weft mutate only
 };
 

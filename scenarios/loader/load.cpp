@@ -37,6 +37,11 @@ void read_scenario(Context& context, const YamlNode& root) {
   reader.read_positive("duration", scenario.duration);
   const YamlNode* underlay = reader.take("underlay");
   const YamlNode* overlay = reader.take("overlay");
+  if (const YamlNode* tcp = reader.take("tcp")) {
+    Reader keys(context.diag, *tcp, "tcp", "tcp");
+    keys.read("ecn", scenario.tcp.ecn);
+    keys.finish();
+  }
   const YamlNode* tenants = reader.take("tenants");
   const YamlNode* traffic = reader.take("traffic");
   const YamlNode* events = reader.take("events");

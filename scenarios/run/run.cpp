@@ -142,7 +142,7 @@ RunOutcome run_loaded(Scenario scenario, const RunOptions& options, std::uint64_
   auto& engine = world.engine();
   const Duration interval = series_interval(duration);
   engine.on_interval(interval, [&](Time now) {
-    world.sample_links(now);
+    world.sample_links(now, interval);
     if (captures) captures->flush(now);
     world.check_invariants();
     if (options.observe) options.observe(world, now);
@@ -163,6 +163,7 @@ RunOutcome run_loaded(Scenario scenario, const RunOptions& options, std::uint64_
   }
   const std::uint64_t run_ns = nanoseconds_since(run_start);
 
+  world.sample_links(engine.reached(), interval, true);
   outcome.results = world.results();
   auto& results = outcome.results;
   results.link_interval = interval;

@@ -77,8 +77,8 @@ class World {
   analysis::Results results();
   /// Conservation, one place per VM, controller at rest: an InternalFault names what is wrong.
   void check_invariants();
-  /// Takes one sample of the links' counters; called every Results::link_interval.
-  void sample_links(Time now);
+  /// Takes samples of the links' counters up to `reached`; called every Results::link_interval.
+  void sample_links(Time reached, Duration interval, bool at_end = false);
 
  private:
   World() = default;

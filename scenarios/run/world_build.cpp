@@ -132,7 +132,12 @@ Result<> World::build_nodes(const WorldOptions& options) {
 
   std::map<EndpointRef, models::GuestConfig> guests;
   build_guests(guests);
-  for (auto& [endpoint, guest] : guests) guest.net.tcp.ignore_gaps = in_models.tcp_ignores_gaps;
+  for (auto& [endpoint, guest] : guests) {
+    guest.net.tcp.ecn = scenario_.tcp.ecn;
+    guest.net.tcp.ignore_gaps = in_models.tcp_ignores_gaps;
+    // Damage that no checksum notices (zero over VXLAN, two flips that cancel) may arrive.
+    guest.check_integrity = !may_see_damage;
+  }
   const auto load = estimate_load(scenario_, options.end.value_or(scenario_.duration));
   std::vector<std::vector<std::size_t>> links_of(u.nodes.size());
   for (std::size_t l = 0; l < u.links.size(); ++l) {
@@ -231,6 +236,7 @@ Result<> World::build_nodes(const WorldOptions& options) {
         config.own_stack.name = spec.name;
         config.own_stack.mac = spec.mac;
         config.own_stack.mtu = mtu;
+        config.own_stack.tcp.ecn = scenario_.tcp.ecn;
         if (spec.address) config.own_stack.addresses.push_back({*spec.address, spec.prefix_length});
         if (spec.gateway) {
           (spec.gateway->is6 ? config.own_stack.gateway6 : config.own_stack.gateway4) =

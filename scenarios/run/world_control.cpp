@@ -251,25 +251,24 @@ void World::build_plan() {
   auto lp = [](std::size_t node) { return sim::LpId{static_cast<std::uint32_t>(node)}; };
 
   auto state_parts = [&](std::vector<CommandPart>& parts, const std::optional<std::size_t>& link,
-                         const std::optional<std::size_t>& node, bool up, Duration delay) {
+                         const std::optional<std::size_t>& node, bool up, std::uint32_t by,
+                         Duration delay) {
+    const models::TopologyChange change{.index = static_cast<std::uint32_t>(link ? *link : *node),
+                                        .is_link = link.has_value(),
+                                        .up = up,
+                                        .by = by};
     auto link_ends = [&](std::size_t l) {
       for (const std::size_t end : {u.links[l].a, u.links[l].b})
         parts.push_back({lp(end), EventClass::port_state, models::kPortState, port_index(end, l),
-                         up ? 1u : 0u, delay});
+                         change.pack(), delay});
     };
-    models::TopologyChange change;
-    change.up = up;
     if (link) {
       link_ends(*link);
-      change.index = static_cast<std::uint32_t>(*link);
-      change.is_link = true;
     } else {
       parts.push_back(
-          {lp(*node), EventClass::port_state, models::kNodeState, 0, up ? 1u : 0u, delay});
+          {lp(*node), EventClass::port_state, models::kNodeState, 0, change.pack(), delay});
       for (std::size_t l = 0; l < u.links.size(); ++l)
         if (u.links[l].a == *node || u.links[l].b == *node) link_ends(l);
-      change.index = static_cast<std::uint32_t>(*node);
-      change.is_link = false;
     }
     for (std::size_t r = 0; r < u.nodes.size(); ++r)
       if (u.nodes[r].kind == NodeKind::router)
@@ -333,11 +332,12 @@ void World::build_plan() {
       action.what = fmt::format("{} is requested on {}", vm, u.nodes[m.to].name);
       event.parts.push_back(controller_part(std::move(action), {}));
     } else if (spec.fail) {
-      state_parts(event.parts, spec.fail->link, spec.fail->node, false, {});
+      const auto by = static_cast<std::uint32_t>(i + 1);
+      state_parts(event.parts, spec.fail->link, spec.fail->node, false, by, {});
       if (spec.fail->duration)
-        state_parts(event.parts, spec.fail->link, spec.fail->node, true, *spec.fail->duration);
+        state_parts(event.parts, spec.fail->link, spec.fail->node, true, by, *spec.fail->duration);
     } else if (spec.heal) {
-      state_parts(event.parts, spec.heal->link, spec.heal->node, true, {});
+      state_parts(event.parts, spec.heal->link, spec.heal->node, true, 0, {});
     } else if (spec.controller) {
       const bool stop = spec.controller->stop;
       auto action = [&](bool stops) {

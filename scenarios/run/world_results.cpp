@@ -145,24 +145,34 @@ void World::fill_places(analysis::Results& out) {
     }
 }
 
-void World::sample_links(Time) {
+// Called when everything before `reached` is done, at the first window that begins at or after an
+// interval's end: what has happened since the last call belongs to the interval that was open then.
+// At the end of the run the interval that is open counts as far as it goes.
+void World::sample_links(Time reached, Duration interval, bool at_end) {
   for (std::size_t l = 0; l < series_.size(); ++l) {
     const auto& link = scenario_.underlay.links[l];
     for (std::size_t d = 0; d < 2; ++d) {
       models::Port& p = port(d == 0 ? link.a : link.b, l);
+      auto& series = series_[l][d];
       auto& last = last_sample_[l][d];
-      analysis::LinkPoint now{.packets = p.counters.tx_packets,
-                              .bytes = p.counters.tx_bytes,
-                              .drops = p.counters.drops,
-                              .peak_queue_bytes = p.peak_backlog_bytes(),
-                              .ecn_marks = p.counters.ecn_marks};
-      series_[l][d].push_back({.packets = now.packets - last.packets,
-                               .bytes = now.bytes - last.bytes,
-                               .drops = now.drops - last.drops,
-                               .peak_queue_bytes = p.interval_peak_bytes(),
-                               .ecn_marks = now.ecn_marks - last.ecn_marks});
-      p.interval_peak_ps = 0;
-      last = now;
+      while (true) {
+        const Time begin = Time{} + interval * static_cast<std::int64_t>(series.size());
+        const Time end = begin + interval;
+        if (reached < end && (!at_end || reached <= begin)) break;
+        const analysis::LinkPoint now{
+            .packets = p.counters.tx_packets,
+            .bytes = std::max(last.bytes, p.sent_bytes(std::min(end, reached))),
+            .drops = p.counters.drops,
+            .peak_queue_bytes = p.peak_backlog_bytes(),
+            .ecn_marks = p.counters.ecn_marks};
+        series.push_back({.packets = now.packets - last.packets,
+                          .bytes = now.bytes - last.bytes,
+                          .drops = now.drops - last.drops,
+                          .peak_queue_bytes = p.interval_peak_bytes(),
+                          .ecn_marks = now.ecn_marks - last.ecn_marks});
+        p.interval_peak_ps = 0;
+        last = now;
+      }
     }
   }
 }
@@ -184,7 +194,7 @@ void World::fill_links(analysis::Results& out) {
       dir.from = from;
       dir.to = to;
       dir.packets = port(to, l).counters.rx_packets;
-      dir.bytes = p.counters.tx_bytes;
+      dir.bytes = p.sent_bytes(out.identity.reached);
       dir.drops = p.counters.drops + p.counters.lost;
       dir.ecn_marks = p.counters.ecn_marks;
       dir.peak_queue_bytes = p.peak_backlog_bytes();

@@ -55,7 +55,7 @@ Figures measure(const std::string& file, unsigned threads) {
   }
   scenarios::World& world = **built;
   world.engine().on_interval(scenario.duration / 100, [&](Time now) {
-    world.sample_links(now);
+    world.sample_links(now, scenario.duration / 100);
     world.check_invariants();
   });
   // Until the first traffic starts the control plane brings the switches up: set-up, too.

@@ -24,6 +24,7 @@ PARTS = (
     ('underlay', ['underlay', 'leaf_spine', 'link_keys', 'link', 'ecn', 'ecmp', 'hypervisors',
                   'node']),
     ('overlay', ['overlay', 'caches', 'control']),
+    ('tcp', ['tcp']),
     ('tenants', ['tenant', 'network', 'router', 'group', 'vm', 'policy', 'policy_rule',
                  'policy_match']),
     ('traffic', ['traffic', 'pairs', 'ping', 'udp', 'bulk', 'rpc', 'scan']),

@@ -9,22 +9,45 @@
 namespace {
 std::atomic<std::uint64_t> allocations{0};
 
-void* counted(std::size_t size, std::size_t alignment) {
+void* counted(std::size_t size, std::size_t alignment) noexcept {
   allocations.fetch_add(1, std::memory_order_relaxed);
-  void* p = std::aligned_alloc(alignment, (size + alignment) / alignment * alignment);
-  if (!p) throw std::bad_alloc();
+  return std::aligned_alloc(alignment, (size + alignment) / alignment * alignment);
+}
+void* counted_or_throw(std::size_t size, std::size_t alignment) {
+  void* p = counted(size, alignment);
+  if (p == nullptr) throw std::bad_alloc();
   return p;
 }
+constexpr std::size_t kUsual = alignof(std::max_align_t);
 }  // namespace
 
-void* operator new(std::size_t n) { return counted(n, alignof(std::max_align_t)); }
-void* operator new(std::size_t n, std::align_val_t a) {
-  return counted(n, static_cast<std::size_t>(a));
+// All forms, so that none is left to a sanitizer's runtime, which would miss its partner.
+using Alignment = std::align_val_t;
+using Quiet = std::nothrow_t;
+void* operator new(std::size_t n) { return counted_or_throw(n, kUsual); }
+void* operator new[](std::size_t n) { return counted_or_throw(n, kUsual); }
+void* operator new(std::size_t n, const Quiet&) noexcept { return counted(n, kUsual); }
+void* operator new[](std::size_t n, const Quiet&) noexcept { return counted(n, kUsual); }
+void* operator new(std::size_t n, Alignment a) { return counted_or_throw(n, std::size_t(a)); }
+void* operator new[](std::size_t n, Alignment a) { return counted_or_throw(n, std::size_t(a)); }
+void* operator new(std::size_t n, Alignment a, const Quiet&) noexcept {
+  return counted(n, std::size_t(a));
+}
+void* operator new[](std::size_t n, Alignment a, const Quiet&) noexcept {
+  return counted(n, std::size_t(a));
 }
 void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+void operator delete(void* p, Alignment) noexcept { std::free(p); }
+void operator delete[](void* p, Alignment) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t, Alignment) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t, Alignment) noexcept { std::free(p); }
+void operator delete(void* p, const Quiet&) noexcept { std::free(p); }
+void operator delete[](void* p, const Quiet&) noexcept { std::free(p); }
+void operator delete(void* p, Alignment, const Quiet&) noexcept { std::free(p); }
+void operator delete[](void* p, Alignment, const Quiet&) noexcept { std::free(p); }
 
 using namespace weft;
 using namespace weft::sim;
