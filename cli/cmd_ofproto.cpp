@@ -32,6 +32,8 @@ struct Flags {
   std::vector<std::string> ct_next;
   bool json = false;
   bool dump_flows = false;
+  bool dump_groups = false;
+  bool dump_meters = false;
   bool dump_megaflows = false;
   bool dump_connections = false;
   bool list_drops = false;
@@ -227,7 +229,7 @@ class PortCapture {
 };
 
 struct Counts {
-  std::uint64_t in = 0, in_bytes = 0, cut = 0, made = 0, consumed = 0;
+  std::uint64_t in = 0, in_bytes = 0, cut = 0, made = 0, consumed = 0, controller = 0;
   std::map<std::uint32_t, std::uint64_t> out;
   std::map<std::string, std::uint64_t> dropped;
 };
@@ -243,6 +245,7 @@ void print_text(const OfprotoLab& lab, const Counts& n, const Flags& flags) {
   for (const auto& [port, count] : n.out)
     fmt::print("  {:<8}{:<20}{}\n", port, lab.name_of_port(PortNo{port}), count);
   if (n.consumed != 0) fmt::print("consumed  {}\n", n.consumed);
+  if (n.controller != 0) fmt::print("to the controller {}\n", n.controller);
   std::uint64_t dropped = 0;
   for (const auto& [reason, count] : n.dropped) dropped += count;
   fmt::print("dropped   {}\n", dropped);
@@ -258,6 +261,8 @@ void print_text(const OfprotoLab& lab, const Counts& n, const Flags& flags) {
     for (const auto& l : lines) fmt::print(" {}\n", l);
   };
   if (flags.dump_flows) section("flows", lab.pipeline.dump_flows());
+  if (flags.dump_groups) section("groups", lab.pipeline.dump_groups());
+  if (flags.dump_meters) section("meters", lab.pipeline.dump_meters());
   if (flags.dump_megaflows) section("megaflows", lab.pipeline.dump_megaflows());
   if (flags.dump_connections) section("connections", lab.pipeline.dump_connections());
 }
@@ -271,6 +276,7 @@ void print_json(const OfprotoLab& lab, const Counts& n, const Flags& flags) {
     out["out"].push_back(
         {{"port", port}, {"name", lab.name_of_port(PortNo{port})}, {"packets", count}});
   out["consumed"] = n.consumed;
+  out["controller"] = n.controller;
   out["dropped"] = Json::object();
   for (const auto& [reason, count] : n.dropped) out["dropped"][reason] = count;
   const auto& s = lab.pipeline.stats();
@@ -284,6 +290,8 @@ void print_json(const OfprotoLab& lab, const Counts& n, const Flags& flags) {
                    {"masks", s.masks},
                    {"connections", s.connections}};
   if (flags.dump_flows) out["flows"] = lab.pipeline.dump_flows();
+  if (flags.dump_groups) out["groups"] = lab.pipeline.dump_groups();
+  if (flags.dump_meters) out["meters"] = lab.pipeline.dump_meters();
   if (flags.dump_megaflows) out["megaflows"] = lab.pipeline.dump_megaflows();
   if (flags.dump_connections) out["connection_table"] = lab.pipeline.dump_connections();
   fmt::print("{}\n", out.dump(2));
@@ -335,6 +343,7 @@ int run(const Flags& flags) {
     lab.pipeline.process({&packet, 1}, *port, now, outputs);
     n.made += outputs.created.size();
     n.consumed += outputs.consumed.size();
+    n.controller += outputs.controller.size();
     for (const auto& o : outputs.out) {
       ++n.out[o.port.value];
       if (auto r = capture.write(lab, o.port, now, first->seconds, *o.packet); !r)
@@ -437,6 +446,8 @@ const Command command{
       app.add_flag("--json", f->json, "JSON instead of text");
       app.add_flag("--list-drops", f->list_drops, "run: a line for every dropped packet");
       app.add_flag("--dump-flows", f->dump_flows, "run: the rules with their counts afterwards");
+      app.add_flag("--dump-groups", f->dump_groups, "run: the groups with their counts afterwards");
+      app.add_flag("--dump-meters", f->dump_meters, "run: the meters with their counts afterwards");
       app.add_flag("--dump-megaflows", f->dump_megaflows, "run: what the cache holds afterwards");
       app.add_flag("--dump-connections", f->dump_connections,
                    "run: the tracked connections afterwards");

@@ -29,6 +29,8 @@ void collect_ports(const std::vector<Action>& actions, std::set<std::uint32_t>& 
 }
 
 void collect_ports(const Statement& s, std::set<std::uint32_t>& ports) {
+  for (const auto& b : s.group.buckets) collect_ports(b.actions, ports);
+  if (s.subject == Statement::Subject::mirror) ports.insert(s.mirror.output);
   if (s.subject != Statement::Subject::flow) return;
   collect_ports(s.rule.actions, ports);
   const auto& match = s.rule.match;
@@ -164,6 +166,7 @@ void OfprotoLab::release(datapath::Outputs& outputs) {
   for (const auto& o : outputs.out) pool.give(o.packet);
   for (const auto& d : outputs.dropped) pool.give(d.packet);
   for (Packet* c : outputs.consumed) pool.give(c);
+  for (const auto& c : outputs.controller) pool.give(c.packet);
   outputs.clear();
 }
 

@@ -2,131 +2,70 @@
 
 #include <fmt/core.h>
 
-#include <charconv>
+#include <algorithm>
 #include <optional>
 
 #include "base/names.h"
+#include "datapath/action_parts.h"
 
 namespace weft::datapath {
 namespace {
 
-constexpr std::string_view kNames[] = {
-    "output",         "in_port",    "flood",      "drop",       "set_field",  "load",
-    "move",           "resubmit",   "goto_table", "dec_ttl",    "ct",         "ct_clear",
-    "push_vlan",      "pop_vlan",   "strip_vlan", "mod_dl_src", "mod_dl_dst", "mod_nw_src",
-    "mod_nw_dst",     "mod_tp_src", "mod_tp_dst", "mod_nw_tos", "mod_nw_ttl", "mod_vlan_vid",
-    "mod_vlan_pcp",   "set_tunnel", "note",       "arp_reply",  "nd_reply",   "icmp_error",
-    "icmp_echo_reply"};
+constexpr std::string_view kNames[] = {"output",
+                                       "in_port",
+                                       "flood",
+                                       "drop",
+                                       "set_field",
+                                       "load",
+                                       "move",
+                                       "resubmit",
+                                       "goto_table",
+                                       "dec_ttl",
+                                       "ct",
+                                       "ct_clear",
+                                       "push_vlan",
+                                       "pop_vlan",
+                                       "strip_vlan",
+                                       "mod_dl_src",
+                                       "mod_dl_dst",
+                                       "mod_nw_src",
+                                       "mod_nw_dst",
+                                       "mod_tp_src",
+                                       "mod_tp_dst",
+                                       "mod_nw_tos",
+                                       "mod_nw_ttl",
+                                       "mod_vlan_vid",
+                                       "mod_vlan_pcp",
+                                       "set_tunnel",
+                                       "note",
+                                       "arp_reply",
+                                       "nd_reply",
+                                       "icmp_error",
+                                       "icmp_echo_reply",
+                                       "dhcp_reply",
+                                       "all",
+                                       "group",
+                                       "meter",
+                                       "learn",
+                                       "controller",
+                                       "clone",
+                                       "push",
+                                       "pop",
+                                       "exit",
+                                       "write_metadata",
+                                       "set_vlan_vid",
+                                       "set_vlan_pcp"};
 
-/// A piece of the text with the column of its first character.
-struct Piece {
-  std::string_view text;
-  int column;
-  Piece from(std::size_t n) const { return {text.substr(n), column + static_cast<int>(n)}; }
-  Piece part(std::size_t from_, std::size_t n) const {
-    return {text.substr(from_, n), column + static_cast<int>(from_)};
-  }
-};
+/// What Open vSwitch has and weft has not.
+constexpr std::string_view kUnsupported[] = {
+    "normal",       "NORMAL",        "local",         "multipath",     "bundle",
+    "bundle_load",  "conjunction",   "sample",        "enqueue",       "set_queue",
+    "pop_queue",    "fin_timeout",   "push_mpls",     "pop_mpls",      "dec_mpls_ttl",
+    "set_mpls_ttl", "encap",         "decap",         "dec_nsh_ttl",   "check_pkt_larger",
+    "delete_field", "write_actions", "apply_actions", "clear_actions", "debug_recirc",
+    "debug_slow"};
 
-Error fail(const Piece& p, std::string message, std::string remedy) {
-  return {std::move(message), {"", 0, p.column}, std::move(remedy)};
-}
-
-Piece trim(Piece p) {
-  while (!p.text.empty() && p.text.front() == ' ') p = p.from(1);
-  while (!p.text.empty() && p.text.back() == ' ') p.text.remove_suffix(1);
-  return p;
-}
-
-std::optional<std::uint64_t> number(std::string_view t) {
-  int base = 10;
-  if (t.size() > 2 && t[0] == '0' && (t[1] == 'x' || t[1] == 'X')) {
-    base = 16;
-    t.remove_prefix(2);
-  }
-  std::uint64_t v = 0;
-  const auto [end, e] = std::from_chars(t.data(), t.data() + t.size(), v, base);
-  if (t.empty() || e != std::errc{} || end != t.data() + t.size()) return std::nullopt;
-  return v;
-}
-
-Result<std::uint64_t> number_up_to(const Piece& p, std::uint64_t limit, std::string_view what) {
-  const auto n = number(p.text);
-  if (!n || *n > limit)
-    return fail(p, fmt::format("'{}' is not a {}", p.text, what),
-                fmt::format("write a number from 0 to {}", limit));
-  return *n;
-}
-
-/// Cuts at the commas that are in no parenthesis.
-Result<std::vector<Piece>> split(Piece all) {
-  std::vector<Piece> out;
-  int depth = 0;
-  std::size_t start = 0;
-  for (std::size_t i = 0; i <= all.text.size(); ++i) {
-    const char c = i < all.text.size() ? all.text[i] : ',';
-    if (c == '(') ++depth;
-    if (c == ')' && --depth < 0) return fail(all.from(i), "a ')' that no '(' opened", "remove it");
-    if (c == ',' && (depth == 0 || i == all.text.size())) {
-      out.push_back(trim(all.part(start, i - start)));
-      start = i + 1;
-    }
-  }
-  if (depth != 0) return fail(all, "a '(' that no ')' closes", "add ')'");
-  return out;
-}
-
-Result<const FieldInfo*> field_of(const Piece& p) {
-  const FieldInfo* f = find_field(p.text);
-  if (f != nullptr) return f;
-  const std::string near = nearest_field(p.text);
-  return fail(p, fmt::format("unknown field '{}'", p.text),
-              near.empty() ? "fields are those of ovs-fields(7), such as reg0 or NXM_NX_REG0[]"
-                           : fmt::format("did you mean {}?", near));
-}
-
-/// "NXM_NX_REG0[]", "reg0", "NXM_NX_REG0[3]", "reg0[0..15]".
-Result<FieldRange> range_of(const Piece& p) {
-  const auto open = p.text.find('[');
-  auto field = field_of(p.part(0, open));
-  if (!field) return field.error();
-  const FieldInfo& f = **field;
-  FieldRange range{f.id, 0, f.bits};
-  if (open == std::string_view::npos) return range;
-  if (p.text.back() != ']') return fail(p.from(open), "a '[' that no ']' closes", "add ']'");
-  const Piece inside = p.part(open + 1, p.text.size() - open - 2);
-  if (inside.text.empty()) return range;
-  const auto dots = inside.text.find("..");
-  const auto first = number(inside.text.substr(0, dots));
-  const auto last = dots == std::string_view::npos ? first : number(inside.text.substr(dots + 2));
-  if (!first || !last || *first > *last || *last >= f.bits)
-    return fail(inside, fmt::format("'{}' is not a range of bits of {}", inside.text, f.name),
-                fmt::format("{} has bits 0..{}; write [FIRST..LAST]", f.name, f.bits - 1));
-  range.from = static_cast<std::uint8_t>(*first);
-  range.bits = static_cast<std::uint8_t>(*last - *first + 1);
-  if (f.bits == 128 && range.bits > 64 && range.bits != 128)
-    return fail(inside, "a range of a 128-bit field is whole or at most 64 bits", "write []");
-  return range;
-}
-
-std::string format_range(const FieldRange& r) {
-  const FieldInfo& f = info(r.field);
-  if (r.from == 0 && r.bits == f.bits) return fmt::format("{}[]", f.nxm);
-  if (r.bits == 1) return fmt::format("{}[{}]", f.nxm, r.from);
-  return fmt::format("{}[{}..{}]", f.nxm, r.from, r.from + r.bits - 1);
-}
-
-Ip6 shift_left(Ip6 v, unsigned n) {
-  if (n >= 64) return {n == 64 ? v.low : v.low << (n - 64), 0};
-  if (n == 0) return v;
-  return {v.high << n | v.low >> (64 - n), v.low << n};
-}
-
-Ip6 low_ones(unsigned n) {
-  if (n >= 128) return {~0ULL, ~0ULL};
-  if (n > 64) return {(1ULL << (n - 64)) - 1, ~0ULL};
-  return {0, n == 64 ? ~0ULL : (1ULL << n) - 1};
-}
+std::optional<std::uint64_t> number(std::string_view t) { return read_number(t); }
 
 Error not_writable(const Piece& p, const FieldInfo& f) {
   return fail(p, fmt::format("{} cannot be written", f.name),
@@ -354,6 +293,53 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     }
     return a;
   }
+  if (word == "all" || word == "ALL") return needs_none(ActionKind::all);
+  if (word == "exit") return needs_none(ActionKind::exit);
+  if (word == "group" || word == "meter") {
+    auto n = number_up_to(rest, word == "group" ? 0xffffff00 : 0xffff0000, word);
+    if (!n) return n.error();
+    Action a = simple(word == "group" ? ActionKind::group : ActionKind::meter);
+    a.number = static_cast<std::uint32_t>(*n);
+    return a;
+  }
+  if (word == "controller" || word == "CONTROLLER") {
+    auto spec = parse_controller(rest);
+    if (!spec) return spec.error();
+    Action a = simple(ActionKind::controller);
+    a.controller = std::move(*spec);
+    return a;
+  }
+  if (word == "learn") {
+    auto learn = parse_learn(rest);
+    if (!learn) return learn.error();
+    Action a = simple(ActionKind::learn);
+    a.learn.push_back(std::move(*learn));
+    return a;
+  }
+  if (word == "clone") {
+    auto nested = parse_list(rest, c);
+    if (!nested) return nested.error();
+    Action a = simple(ActionKind::clone);
+    a.nested = std::move(*nested);
+    return a;
+  }
+  if (word == "push" || word == "pop") {
+    auto range = range_of(rest);
+    if (!range) return range.error();
+    Action a = simple(word == "push" ? ActionKind::push : ActionKind::pop);
+    if (a.kind == ActionKind::pop && !may_write(info(range->field), c))
+      return not_writable(rest, info(range->field));
+    (a.kind == ActionKind::push ? a.source : a.target) = *range;
+    return a;
+  }
+  if (word == "dhcp_reply") {
+    auto lease = parse_dhcp(rest);
+    if (!lease) return lease.error();
+    Action a = simple(ActionKind::dhcp_reply);
+    a.dhcp.push_back(std::move(*lease));
+    return a;
+  }
+  if (word == "write_metadata") return set_to(Field::metadata);
   if (word == "resubmit") {
     Action a = simple(ActionKind::resubmit);
     a.port = Action::kSamePort;
@@ -398,8 +384,8 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
   if (word == "mod_nw_ttl") return set_to(Field::nw_ttl);
   if (word == "mod_tp_src") return set_to(Field::tp_src);
   if (word == "mod_tp_dst") return set_to(Field::tp_dst);
-  if (word == "mod_vlan_vid") return set_to(Field::dl_vlan);
-  if (word == "mod_vlan_pcp") return set_to(Field::dl_vlan_pcp);
+  if (word == "mod_vlan_vid" || word == "set_vlan_vid") return set_to(Field::dl_vlan);
+  if (word == "mod_vlan_pcp" || word == "set_vlan_pcp") return set_to(Field::dl_vlan_pcp);
   if (word == "set_tunnel" || word == "set_tunnel64") return set_to(Field::tun_id);
   if (word == "note") {
     Action a = simple(ActionKind::note);
@@ -425,7 +411,7 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     if (!type) return type.error();
     auto code = number_up_to((*parts)[1], 255, "code");
     if (!code) return code.error();
-    auto address = parse_ip((*parts)[2].text);
+    auto address = weft::parse_ip((*parts)[2].text);
     if (!address)
       return fail((*parts)[2], fmt::format("'{}' is not an address", (*parts)[2].text),
                   "write the address that the error comes from, such as 10.0.0.1");
@@ -441,6 +427,9 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     const Piece all = whole;
     return parse_one(whole, "output", ':', all, c);
   }
+  if (std::find(std::begin(kUnsupported), std::end(kUnsupported), word) != std::end(kUnsupported))
+    return fail(whole, fmt::format("weft has no action '{}'", word),
+                "docs/ofproto.md lists the actions that it has");
   std::vector<std::string> names(std::begin(kNames), std::end(kNames));
   const std::string near = nearest_name(word, names);
   return fail(whole, fmt::format("unknown action '{}'", word),
@@ -473,9 +462,10 @@ Result<std::vector<Action>> parse_list(Piece all, Context context) {
       out[0].reason == DropReason::rule_drop && all.text.find('(') == std::string_view::npos)
     out.clear();
   for (std::size_t i = 0; i + 1 < out.size(); ++i)
-    if (out[i].kind == ActionKind::drop || out[i].kind == ActionKind::goto_table)
+    if (out[i].kind == ActionKind::drop || out[i].kind == ActionKind::goto_table ||
+        out[i].kind == ActionKind::exit)
       return fail((*pieces)[i + 1], "an action that is never reached",
-                  "drop and goto_table come last");
+                  "drop, goto_table and exit come last");
   return out;
 }
 
@@ -489,12 +479,6 @@ std::optional<FieldRange> run_of(Field field, Ip6 mask) {
         return FieldRange{field, static_cast<std::uint8_t>(from), static_cast<std::uint8_t>(width)};
   }
   return std::nullopt;
-}
-
-Ip6 shift_right(Ip6 v, unsigned n) {
-  if (n >= 64) return {0, n == 64 ? v.high : v.high >> (n - 64)};
-  if (n == 0) return v;
-  return {v.high >> n, v.low >> n | v.high << (64 - n)};
 }
 
 std::string format_set(const Action& a) {
@@ -565,6 +549,26 @@ std::string format_one(const Action& a) {
       return fmt::format("icmp_error({},{},{})", a.icmp_type, a.icmp_code, a.address.text());
     case ActionKind::icmp_echo_reply:
       return "icmp_echo_reply";
+    case ActionKind::dhcp_reply:
+      return format_dhcp(a.dhcp.at(0));
+    case ActionKind::all:
+      return "all";
+    case ActionKind::group:
+      return fmt::format("group:{}", a.number);
+    case ActionKind::meter:
+      return fmt::format("meter:{}", a.number);
+    case ActionKind::learn:
+      return format_learn(a.learn.at(0));
+    case ActionKind::controller:
+      return format_controller(a.controller);
+    case ActionKind::clone:
+      return "clone(" + format_actions(a.nested) + ")";
+    case ActionKind::push:
+      return "push:" + format_range(a.source);
+    case ActionKind::pop:
+      return "pop:" + format_range(a.target);
+    case ActionKind::exit:
+      return "exit";
   }
   return "";
 }

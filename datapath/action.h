@@ -12,6 +12,8 @@
 //                                packet itself is dropped
 //   icmp_echo_reply              turns an echo request into its reply, back out of in_port
 //   flood                        a copy to every port but tunnels, the uplink and in_port
+//   dhcp_reply(address=A,server=A,mac=M,...)
+//                                answers a DHCP request (dhcp.h), back out of in_port
 #pragma once
 
 #include <string>
@@ -20,6 +22,7 @@
 
 #include "base/net_types.h"
 #include "base/result.h"
+#include "datapath/dhcp.h"
 #include "datapath/flow_key.h"
 #include "datapath/match.h"
 #include "datapath/nat_spec.h"
@@ -47,6 +50,16 @@ enum class ActionKind : std::uint8_t {
   nd_reply,    ///< mac
   icmp_error,  ///< type, code, address
   icmp_echo_reply,
+  dhcp_reply,  ///< dhcp
+  all,         ///< a copy to every port but in_port
+  group,       ///< number
+  meter,       ///< number
+  learn,       ///< learn
+  controller,  ///< controller
+  clone,       ///< nested, on a copy of the packet and the fields
+  push,        ///< source range onto the stack
+  pop,         ///< stack to target range
+  exit,        ///< nothing further, in no table
 };
 
 /// Bits [from, from + bits) of a field, as in NXM_NX_REG0[0..15].
@@ -55,6 +68,40 @@ struct FieldRange {
   std::uint8_t from = 0;
   std::uint8_t bits = 0;
   bool operator==(const FieldRange&) const = default;
+};
+
+/// Copies a packet to the owner of the switch.
+struct ControllerSpec {
+  std::uint16_t max_length = 0xffff;  ///< bytes that the owner wants to see
+  std::uint8_t reason = 1;            ///< 0: no match, 1: an action, 2: invalid TTL
+  std::uint16_t id = 0;
+  std::vector<std::uint8_t> userdata;
+  bool operator==(const ControllerSpec&) const = default;
+};
+
+/// A part of the rule that learn() adds: what of a packet becomes what of the rule.
+struct LearnSpec {
+  enum class Kind : std::uint8_t {
+    match,   ///< `target` of the match becomes the value
+    load,    ///< an action that writes the value to `target`
+    output,  ///< an action that sends to the port whose number is in `source`
+  };
+  Kind kind = Kind::match;
+  bool immediate = false;  ///< the value is `value`, else that of `source`
+  FieldRange target{};
+  FieldRange source{};
+  Ip6 value{};
+  bool operator==(const LearnSpec&) const = default;
+};
+
+struct Learn {
+  std::uint8_t table = 1;
+  std::uint16_t priority = 32768;
+  std::uint16_t idle_timeout = 0;
+  std::uint16_t hard_timeout = 0;
+  std::uint64_t cookie = 0;
+  std::vector<LearnSpec> specs;
+  bool operator==(const Learn&) const = default;
 };
 
 struct Action {
@@ -79,8 +126,12 @@ struct Action {
   bool zone_from_field = false;  ///< ct: zone is in `source`, else in `zone`
   std::uint16_t zone = 0;
   NatSpec nat{};               ///< ct
-  std::vector<Action> nested;  ///< ct: exec(...)
+  std::vector<Action> nested;  ///< ct: exec(...); clone
   std::string text;            ///< note
+  std::uint32_t number = 0;    ///< group, meter
+  ControllerSpec controller{};
+  std::vector<Learn> learn;     ///< one, if it is learn
+  std::vector<DhcpLease> dhcp;  ///< one, if it is dhcp_reply
 
   bool operator==(const Action&) const = default;
 };

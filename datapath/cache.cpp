@@ -40,6 +40,10 @@ void Megaflow::count_for_rules() {
     rule->bytes += b;
     rule->used = std::max(rule->used, used);
   }
+  for (const auto& counter : decision().counters) {
+    counter->packets += p;
+    counter->bytes += b;
+  }
 }
 
 // --- where entries lie ---

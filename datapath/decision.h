@@ -7,6 +7,7 @@
 // address moved into another field) has been looked at, and is a constant here.
 #pragma once
 
+#include <algorithm>
 #include <bitset>
 #include <cstdint>
 #include <memory>
@@ -37,7 +38,13 @@ enum class StepKind : std::uint8_t {
   nd_reply,     ///< value: MAC
   icmp_error,   ///< number: index of Decision::errors
   icmp_echo_reply,
-  drop,  ///< number: DropReason, value: cookie. Alone, or behind track and commit
+  dhcp_reply,  ///< number: index of Decision::leases
+  clone,       ///< number: how many of the next steps work on a copy, which they take
+  mirror,      ///< number: port that gets a copy
+  meter,       ///< number: index of Decision::meters
+  learn,       ///< number: index of Decision::learns
+  controller,  ///< number: index of Decision::controllers
+  drop,        ///< number: DropReason, value: cookie. Alone, or behind track and commit
 };
 
 struct Step {
@@ -84,6 +91,22 @@ struct InstalledRule {
   std::uint64_t serial = 0;  ///< no other rule of the switch ever has it
 };
 
+/// What decisions count for, beside rules.
+struct Counter {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// A packet for the owner of the switch.
+struct ControllerStep {
+  ControllerSpec spec{};
+  std::uint8_t table = 0;
+  std::uint64_t cookie = 0;
+  bool operator==(const ControllerStep&) const = default;
+};
+
+struct InstalledMeter;
+
 struct Decision {
   FlowMask mask{};  ///< of the packet part; the rest is zero
   std::vector<Step> steps;
@@ -92,9 +115,17 @@ struct Decision {
   std::vector<CtCommit> commits;
   std::vector<std::shared_ptr<InstalledRule>> rules;  ///< in the order hit; one may occur twice
   std::bitset<256> tables;                            ///< that were looked up
+  std::vector<std::shared_ptr<Counter>> counters;     ///< of groups and buckets
+  std::vector<std::shared_ptr<InstalledMeter>> meters;
+  std::vector<std::shared_ptr<const Rule>> learns;
+  std::vector<ControllerStep> controllers;
+  std::vector<DhcpLease> leases;
 
   bool same_effect(const Decision& o) const {
-    return steps == o.steps && outers == o.outers && errors == o.errors && commits == o.commits;
+    return steps == o.steps && outers == o.outers && errors == o.errors && commits == o.commits &&
+           meters == o.meters && controllers == o.controllers && leases == o.leases &&
+           std::equal(learns.begin(), learns.end(), o.learns.begin(), o.learns.end(),
+                      [](const auto& a, const auto& b) { return *a == *b; });
   }
 };
 

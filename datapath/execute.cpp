@@ -38,9 +38,17 @@ Packet* Pipeline::Impl::copy_of(Pass& pass, Outputs& result) {
 
 bool Pipeline::Impl::execute(Pass& pass, const Decision& decision, Outputs& result) {
   std::vector<Pass> later;  // copies that go on by themselves; rare, so it allocates only then
+  const bool again = execute_steps(pass, decision, decision.steps, result, later);
+  for (Pass& p : later) run(p, result);  // `decision` may be gone from here on
+  return again;
+}
+
+bool Pipeline::Impl::execute_steps(Pass& pass, const Decision& decision,
+                                   std::span<const Step> steps, Outputs& result,
+                                   std::vector<Pass>& later) {
   bool again = false;
-  for (std::size_t i = 0; i < decision.steps.size(); ++i) {
-    const Step& step = decision.steps[i];
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const Step& step = steps[i];
     switch (step.kind) {
       case StepKind::output:
         output(step.last ? pass.packet : copy_of(pass, result), step.number, result);
@@ -71,8 +79,39 @@ bool Pipeline::Impl::execute(Pass& pass, const Decision& decision, Outputs& resu
         }
         break;
       case StepKind::aside:
-        execute_aside(pass, decision, {&decision.steps[i + 1], step.number});
+        execute_aside(pass, decision, steps.subspan(i + 1, step.number), result);
         i += step.number;
+        break;
+      case StepKind::clone: {
+        if (step.last) break;  // the packet itself: the steps follow
+        Pass copy = pass;
+        copy.packet = copy_of(pass, result);
+        if (execute_steps(copy, decision, steps.subspan(i + 1, step.number), result, later))
+          later.push_back(copy);
+        i += step.number;
+        break;
+      }
+      case StepKind::mirror:
+        output(copy_of(pass, result), step.number, result);
+        break;
+      case StepKind::meter:
+        if (!decision.meters[step.number]->admit(pass.packet->size(), pass.now)) {
+          drop(pass.packet, DropReason::meter_exceeded, step.value, result);
+          return false;
+        }
+        break;
+      case StepKind::learn:
+        tables.learn(*decision.learns[step.number], pass.now);
+        break;
+      case StepKind::controller: {
+        const ControllerStep& c = decision.controllers[step.number];
+        result.controller.push_back({step.last ? pass.packet : copy_of(pass, result),
+                                     PortNo{pass.in_port}, c.cookie, c.table, c.spec.reason,
+                                     c.spec.max_length, c.spec.id, c.spec.userdata});
+        break;
+      }
+      case StepKind::dhcp_reply:
+        dhcp_reply(pass, decision.leases[step.number], result);
         break;
       case StepKind::recirculate: {
         if (pass.recirculations >= kMaxRecirculations) {
@@ -108,22 +147,51 @@ bool Pipeline::Impl::execute(Pass& pass, const Decision& decision, Outputs& resu
         break;
     }
   }
-  for (Pass& p : later) run(p, result);  // `decision` may be gone from here on
   return again;
 }
 
 void Pipeline::Impl::execute_aside(const Pass& pass, const Decision& decision,
-                                   std::span<const Step> steps) {
+                                   std::span<const Step> steps, Outputs& result) {
   WEFT_CHECK(world.pool != nullptr, "set_world() has not been called");
   Pass copy = pass;
   copy.packet = world.pool->clone(*pass.packet, pass.packet->id);
-  for (const Step& step : steps) {
-    if (step.kind == StepKind::set) change(copy, step);
-    if (step.kind == StepKind::track) track(copy, step);
-    if (step.kind == StepKind::commit) commit(copy, step, decision.commits[step.number]);
-    if (step.kind == StepKind::set_vlan || step.kind == StepKind::push_vlan ||
-        step.kind == StepKind::pop_vlan)
-      change_tag(copy, step);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const Step& step = steps[i];
+    switch (step.kind) {
+      case StepKind::set:
+        change(copy, step);
+        break;
+      case StepKind::set_vlan:
+      case StepKind::push_vlan:
+      case StepKind::pop_vlan:
+        change_tag(copy, step);
+        break;
+      case StepKind::track:
+        track(copy, step);
+        break;
+      case StepKind::commit:
+        commit(copy, step, decision.commits[step.number]);
+        break;
+      case StepKind::learn:
+        tables.learn(*decision.learns[step.number], pass.now);
+        break;
+      case StepKind::mirror: {
+        Packet* mirrored = world.pool->clone(*copy.packet, world.new_packet_id());
+        result.created.push_back(mirrored);
+        output(mirrored, step.number, result);
+        break;
+      }
+      case StepKind::meter:
+        // Who exceeds it is not done the rest for; nothing is left to be dropped.
+        if (!decision.meters[step.number]->admit(copy.packet->size(), pass.now)) i = steps.size();
+        break;
+      case StepKind::aside:
+        execute_aside(copy, decision, steps.subspan(i + 1, step.number), result);
+        i += step.number;
+        break;
+      default:
+        break;
+    }
   }
   world.pool->give(copy.packet);  // it was never anybody's packet
 }
@@ -338,6 +406,18 @@ void Pipeline::Impl::reply(Pass& pass, const Step& step, Outputs& result) {
     return drop(pass.packet, DropReason::malformed, 0, result);
   }
   send_back(pass, answer, result);
+  result.consumed.push_back(pass.packet);
+}
+
+void Pipeline::Impl::dhcp_reply(Pass& pass, const DhcpLease& lease, Outputs& result) {
+  Packet* answer = fresh_answer(pass);
+  const DhcpAnswer made = make_dhcp_reply(*pass.packet, pass.parsed, lease, *answer);
+  if (made == DhcpAnswer::reply) {
+    send_back(pass, answer, result);
+  } else {
+    world.pool->give(answer);
+    if (made == DhcpAnswer::malformed) return drop(pass.packet, DropReason::malformed, 0, result);
+  }
   result.consumed.push_back(pass.packet);
 }
 

@@ -58,6 +58,18 @@ bool FlowTables::remove(const Rule& key) {
   return true;
 }
 
+void FlowTables::learn(const Rule& rule, Time now) {
+  const auto table = tables_.find(rule.table);
+  if (table != tables_.end()) {
+    const std::uint32_t at = table->second.classifier.find(rule.match, rule.priority);
+    if (at != Classifier::kNone && rules_[at]->rule == rule) {
+      rules_[at]->added = std::max(rules_[at]->added, now);
+      return;
+    }
+  }
+  add(rule, now);
+}
+
 std::size_t FlowTables::modify(const Rule& rule, const RuleFilter& filter, bool strict) {
   std::size_t count = 0;
   for (const auto& r : rules_) {

@@ -29,6 +29,8 @@ class FlowTables {
   std::size_t modify(const Rule& rule, const RuleFilter& filter, bool strict);
   /// OpenFlow's non-strict delete. Returns how many went.
   std::size_t remove_covered(const Rule& key, const RuleFilter& filter);
+  /// learn(): adds the rule; if it is there as it is, restarts its hard timeout only.
+  void learn(const Rule& rule, Time now);
   /// Removes rules whose idle or hard timeout is over; returns how many.
   std::size_t expire(Time now);
 

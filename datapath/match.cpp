@@ -93,6 +93,48 @@ FlowKey spread(const FieldInfo& f, Ip6 v) {
 
 }  // namespace
 
+bool prerequisites_hold(Prerequisite p, const FlowKey& key) {
+  const std::uint64_t type = key.get(place::eth_type);
+  const std::uint64_t proto = key.get(place::nw_proto);
+  const bool ip4 = type == 0x0800, ip6 = type == 0x86dd;
+  const bool whole = (key.get(place::nw_frag) & kFragLater) == 0;
+  switch (p) {
+    case Prerequisite::none:
+    case Prerequisite::vlan:
+      return true;
+    case Prerequisite::ip4:
+      return ip4;
+    case Prerequisite::ip6:
+      return ip6;
+    case Prerequisite::ip:
+      return ip4 || ip6;
+    case Prerequisite::arp:
+      return type == 0x0806;
+    case Prerequisite::ports:
+      return (ip4 || ip6) && whole && (proto == 6 || proto == 17 || proto == 132);
+    case Prerequisite::tcp:
+      return (ip4 || ip6) && whole && proto == 6;
+    case Prerequisite::icmp:
+      return whole && ((ip4 && proto == 1) || (ip6 && proto == 58));
+    case Prerequisite::nd:
+      return whole && ip6 && proto == 58;
+  }
+  return false;
+}
+
+void look_at_prerequisites(FlowMask& mask, Prerequisite p) {
+  if (p == Prerequisite::none) return;
+  if (p == Prerequisite::vlan) return look_at(mask, place::vlan_tci);
+  look_at(mask, place::eth_type);
+  if (p == Prerequisite::ip4 || p == Prerequisite::ip6 || p == Prerequisite::ip ||
+      p == Prerequisite::arp)
+    return;
+  look_at(mask, place::nw_proto);
+  look_at(mask, place::nw_frag);
+}
+
+bool has_prerequisite(const Match& match, Prerequisite p) { return Kind(match).has(p); }
+
 bool is_shorthand(std::string_view name) {
   for (const Shorthand& s : kShorthands)
     if (s.name == name) return true;

@@ -57,6 +57,12 @@ class MatchReader {
   std::array<int, kFields> column_{};  // 0: the field was not written
 };
 
+/// Whether this packet has the fields that need `p`, and the bits that say so.
+bool prerequisites_hold(Prerequisite p, const FlowKey& key);
+void look_at_prerequisites(FlowMask& mask, Prerequisite p);
+/// Whether packets of this match have the fields that need `p`.
+bool has_prerequisite(const Match& match, Prerequisite p);
+
 /// The number that stands for an IP protocol or Ethernet type shorthand; false if it is none.
 bool is_shorthand(std::string_view name);
 

@@ -1,5 +1,7 @@
 #include "datapath/pipeline.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "base/check.h"
@@ -103,6 +105,22 @@ Result<> Pipeline::apply(const Statement& st) {
       s.vtep = st.vtep;
       s.tables.change_everything();
       return {};
+    case Statement::Subject::group:
+      s.change_group(st);
+      return {};
+    case Statement::Subject::meter:
+      s.change_meter(st);
+      return {};
+    case Statement::Subject::mirror:
+      std::erase_if(s.mirrors,
+                    [&](const Mirror& m) { return !m.name.empty() && m.name == st.mirror.name; });
+      if (s.mirrors.size() >= kMaxMirrors)
+        return Error{fmt::format("more than {} mirrors", kMaxMirrors),
+                     {},
+                     "let one mirror select several ports"};
+      s.mirrors.push_back(st.mirror);
+      s.tables.change_everything();
+      return {};
     case Statement::Subject::flow:
       break;
   }
@@ -124,6 +142,37 @@ Result<> Pipeline::apply(const Statement& st) {
       break;
   }
   return {};
+}
+
+void Pipeline::Impl::change_group(const Statement& st) {
+  megaflows.count_for_rules();
+  if (st.verb == Statement::Verb::remove || st.verb == Statement::Verb::remove_strict) {
+    // Rules that send to a group go with it, as OpenFlow says.
+    RuleFilter users;
+    const auto forget = [&](std::uint32_t id) {
+      users.out_group = id;
+      tables.remove_covered({}, users);
+    };
+    if (st.group.id == GroupTable::kAll) {
+      groups.for_each([&](const InstalledGroup& g) { forget(g.group.id); });
+      groups.clear();
+    } else if (groups.remove(st.group.id)) {
+      forget(st.group.id);
+    }
+  } else {
+    groups.put(st.group, clock);
+  }
+  tables.change_everything();
+}
+
+void Pipeline::Impl::change_meter(const Statement& st) {
+  if (st.verb != Statement::Verb::remove && st.verb != Statement::Verb::remove_strict)
+    meters.put(st.meter, clock);
+  else if (st.meter.id == Meter::kAll)
+    meters.clear();
+  else
+    meters.remove(st.meter.id);
+  tables.change_everything();
 }
 
 // --- bursts ---
@@ -414,6 +463,10 @@ void Pipeline::Impl::run(Pass& pass, Outputs& result, const SharedDecision* from
         ++rule->packets;
         rule->bytes += pass.packet->size();
         rule->used = std::max(rule->used, pass.now);
+      }
+      for (const auto& counter : uncached.counters) {
+        ++counter->packets;
+        counter->bytes += pass.packet->size();
       }
     }
     if (!execute(pass, *decision, result)) return;

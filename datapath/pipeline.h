@@ -95,6 +95,17 @@ struct Dropped {
   DropReason reason;
   std::uint64_t cookie;  ///< cookie of the rule that dropped it; 0: no rule
 };
+/// A packet that a rule gives to the owner of the switch (the action `controller`).
+struct ToController {
+  Packet* packet;
+  PortNo in_port;
+  std::uint64_t cookie = 0;  ///< of the rule
+  std::uint8_t table = 0;
+  std::uint8_t reason = 1;            ///< 0: no match, 1: an action, 2: invalid TTL
+  std::uint16_t max_length = 0xffff;  ///< bytes of it that are wanted; it is all there
+  std::uint16_t controller = 0;
+  std::vector<std::uint8_t> userdata;
+};
 /// Packets that the switch itself made (clones for flooding, ARP replies) are listed so that the
 /// owner can count their creation; they appear in `out` or `dropped` as well.
 struct Outputs {
@@ -103,11 +114,14 @@ struct Outputs {
   std::vector<Packet*> created;
   /// Consumed by the switch (an ARP request that it answered): verdict `consumed`.
   std::vector<Packet*> consumed;
+  /// The owner ends these: verdict `consumed`, unless it sends them on.
+  std::vector<ToController> controller;
   void clear() {
     out.clear();
     dropped.clear();
     created.clear();
     consumed.clear();
+    controller.clear();
   }
 };
 
@@ -191,6 +205,10 @@ class Pipeline {
   Result<> apply(const Statement& statement);
   /// Rules as `ovs-ofctl dump-flows` prints them, sorted by table, priority (high first), match.
   std::vector<std::string> dump_flows() const;
+  /// Groups as `ovs-ofctl dump-group-stats` counts them, sorted by number, buckets behind their
+  /// group; meters as `ovs-ofctl meter-stats`.
+  std::vector<std::string> dump_groups() const;
+  std::vector<std::string> dump_meters() const;
   std::vector<std::string> dump_megaflows() const;
   std::vector<std::string> dump_connections() const;
 

@@ -59,6 +59,9 @@ struct Pipeline::Impl {
   bool particular_tunnels = false;  // some tunnel port has a remote or a key of its own
 
   FlowTables tables;
+  GroupTable groups;
+  MeterTable meters;
+  std::vector<Mirror> mirrors;
   RecirculationTable recirculation;
   MegaflowCache megaflows;
   ExactMatchCache exact;
@@ -86,11 +89,16 @@ struct Pipeline::Impl {
         connections({}, hash_seed),
         receiver(vtep.receiver) {}
 
-  SwitchView view() const { return {&tables, &vtep, &ports, &faults}; }
+  SwitchView view() const {
+    return {
+        &tables, &vtep, &ports, &faults, &groups, &meters, mirrors.empty() ? nullptr : &mirrors};
+  }
   const PortConfig* port(std::uint32_t number) const { return view().port(number); }
   void index_ports();
 
   // pipeline.cpp
+  void change_group(const Statement& st);
+  void change_meter(const Statement& st);
   /// Up to MegaflowCache::kBurst packets: parses all, looks up all, executes one after the other.
   void burst(std::span<Packet* const> packets, const PortConfig& port, Time now, Outputs& result);
   void parse(Pass& pass);
@@ -130,14 +138,19 @@ struct Pipeline::Impl {
   FlowKey key_behind_tunnel(const TunnelInfo& info) const;
 
   // trace.cpp
-  void trace_passes(FlowKey key, const CtPacket* ct, Time now, const TraceOptions& trace_options,
+  struct TraceWalk;
+  void trace_passes(FlowKey first, const CtPacket* ct, Time now, const TraceOptions& trace_options,
                     std::vector<TraceLine>& lines) const;
 
   // execute.cpp
   /// True if the packet is to be looked up again.
   bool execute(Pass& pass, const Decision& decision, Outputs& result);
+  /// Some of its steps; copies that are to be looked up again go to `later`.
+  bool execute_steps(Pass& pass, const Decision& decision, std::span<const Step> steps,
+                     Outputs& result, std::vector<Pass>& later);
   /// Steps behind the packet's last use: only what they do to connections can be seen.
-  void execute_aside(const Pass& pass, const Decision& decision, std::span<const Step> steps);
+  void execute_aside(const Pass& pass, const Decision& decision, std::span<const Step> steps,
+                     Outputs& result);
   Packet* copy_of(Pass& pass, Outputs& result);
   void output(Packet* packet, std::uint32_t port, Outputs& result) {
     result.out.push_back({packet, PortNo{port}});
@@ -158,6 +171,7 @@ struct Pipeline::Impl {
   void translate_if_due(Pass& pass);
   void icmp_error(Pass& pass, const IcmpErrorStep& error, Outputs& result);
   void reply(Pass& pass, const Step& step, Outputs& result);
+  void dhcp_reply(Pass& pass, const DhcpLease& lease, Outputs& result);
   Packet* fresh_answer(const Pass& pass);
   /// A frame made in answer to the packet goes back to where it came from.
   void send_back(const Pass& pass, Packet* answer, Outputs& result);

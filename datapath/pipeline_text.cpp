@@ -65,8 +65,9 @@ std::string format_step(const Step& s, const Decision& d) {
       return fmt::format("ct(zone={}{})", s.zone, s.number != 0 ? ",nat" : "");
     case StepKind::commit:
       return format_commit(s.zone, d.commits[s.number]);
+    case StepKind::clone:  // with what is in them: format_some
     case StepKind::aside:
-      return fmt::format("aside({})", s.number);
+      return "";
     case StepKind::recirculate:
       return fmt::format("recirc({})", s.number);
     case StepKind::arp_reply:
@@ -79,6 +80,20 @@ std::string format_step(const Step& s, const Decision& d) {
     }
     case StepKind::icmp_echo_reply:
       return "icmp_echo_reply";
+    case StepKind::dhcp_reply: {
+      const DhcpLease& lease = d.leases[s.number];
+      return fmt::format("dhcp_reply({},server={})", lease.address.text(), lease.server.text());
+    }
+    case StepKind::mirror:
+      return fmt::format("mirror({})", s.number);
+    case StepKind::meter:
+      return fmt::format("meter({})", d.meters[s.number]->meter.id);
+    case StepKind::learn:
+      return fmt::format("learn({})", format_rule(*d.learns[s.number]));
+    case StepKind::controller: {
+      const ControllerStep& c = d.controllers[s.number];
+      return fmt::format("userspace(controller(reason={},id={}))", c.spec.reason, c.spec.id);
+    }
     case StepKind::drop:
       return fmt::format("drop({})", name_of(static_cast<DropReason>(s.number)));
   }
@@ -87,11 +102,29 @@ std::string format_step(const Step& s, const Decision& d) {
 
 }  // namespace
 
-std::string format_steps(const Decision& d) {
+namespace {
+std::string format_some(std::span<const Step> steps, const Decision& d) {
   std::string out;
-  for (const Step& s : d.steps) out += (out.empty() ? "" : ",") + format_step(s, d);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const Step& s = steps[i];
+    out += out.empty() ? "" : ",";
+    const bool block = s.kind == StepKind::clone || s.kind == StepKind::aside;
+    if (block && !(s.kind == StepKind::clone && s.last)) {
+      out += fmt::format("{}({})", s.kind == StepKind::clone ? "clone" : "aside",
+                         format_some(steps.subspan(i + 1, s.number), d));
+      i += s.number;
+    } else if (block) {
+      out += format_some(steps.subspan(i + 1, s.number), d);
+      i += s.number;
+    } else {
+      out += format_step(s, d);
+    }
+  }
   return out;
 }
+}  // namespace
+
+std::string format_steps(const Decision& d) { return format_some(d.steps, d); }
 
 std::string format_key(const FlowKey& key, const FlowMask& mask) {
   Match m;
@@ -127,6 +160,33 @@ std::vector<std::string> Pipeline::dump_flows() const {
                               r->rule.cookie, r->rule.table, r->packets, r->bytes, timeouts,
                               format_priority_and_match(r->rule), format_actions(r->rule.actions)));
   }
+  return out;
+}
+
+std::vector<std::string> Pipeline::dump_groups() const {
+  impl_->megaflows.count_for_rules();
+  std::vector<std::string> out;
+  impl_->groups.for_each([&](const InstalledGroup& g) {
+    std::string line = fmt::format("{}, packet_count={}, byte_count={}", format_group(g.group),
+                                   g.count->packets, g.count->bytes);
+    for (std::size_t i = 0; i < g.bucket_counts.size(); ++i)
+      line += fmt::format(", bucket{}:packet_count={},byte_count={}", g.group.buckets[i].id,
+                          g.bucket_counts[i]->packets, g.bucket_counts[i]->bytes);
+    out.push_back(std::move(line));
+  });
+  return out;
+}
+
+std::vector<std::string> Pipeline::dump_meters() const {
+  std::vector<std::string> out;
+  impl_->meters.for_each([&](const InstalledMeter& m) {
+    std::string line = fmt::format("{}, packet_in_count={}, byte_in_count={}",
+                                   format_meter(m.meter), m.packets, m.bytes);
+    for (std::size_t i = 0; i < m.bands.size(); ++i)
+      line += fmt::format(", band{}:packet_count={},byte_count={}", i, m.bands[i].packets,
+                          m.bands[i].bytes);
+    out.push_back(std::move(line));
+  });
   return out;
 }
 

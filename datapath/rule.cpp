@@ -194,7 +194,9 @@ bool is_covered(const Rule& rule, const Rule& key, const RuleFilter& filter) {
         return a.kind == ActionKind::output && a.port == filter.out_port;
       }))
     return false;
-  return filter.out_group == ~0ULL;
+  return filter.out_group == ~0ULL || has([&](const Action& a) {
+           return a.kind == ActionKind::group && a.number == filter.out_group;
+         });
 }
 
 }  // namespace weft::datapath

@@ -21,14 +21,6 @@ constexpr struct {
               {"delete", Verb::remove},
               {"delete_strict", Verb::remove_strict}};
 
-constexpr struct {
-  std::string_view word;
-  TunnelKind kind;
-} kTunnels[] = {{"vxlan", TunnelKind::vxlan},     {"geneve", TunnelKind::geneve},
-                {"nvgre", TunnelKind::nvgre},     {"stt", TunnelKind::stt},
-                {"gre", TunnelKind::gre},         {"otv", TunnelKind::otv},
-                {"etherip", TunnelKind::etherip}, {"lisp", TunnelKind::lisp}};
-
 /// What is left of a line, and where it begins in it.
 struct Rest {
   std::string_view text;
@@ -137,6 +129,61 @@ std::string format_vtep(const VtepConfig& v) {
                      v.udp_checksum ? 1 : 0);
 }
 
+Result<Mirror> parse_mirror(Rest rest, const PortNames* names) {
+  Mirror m;
+  const std::vector<std::string> keys = {"name", "select_all", "select_src_port", "select_dst_port",
+                                         "output_port"};
+  auto done = for_each_item(
+      rest, [&](std::string_view name, std::string_view value, int column) -> Result<> {
+        const int at = column + static_cast<int>(name.size()) + 1;
+        const auto port = [&](std::uint32_t& target) -> Result<> {
+          if (!find_port(value, names, target) || target == 0 || target > 65279)
+            return Error{fmt::format("'{}' is not a port", value),
+                         {"", 0, at},
+                         "write a number from 1 to 65279, or the name of a port declared before"};
+          return {};
+        };
+        if (name == "name") return m.name = std::string(value), Result<>{};
+        if (name == "select_all") return m.all = true, Result<>{};
+        if (name == "select_src_port") return port(m.from.emplace_back());
+        if (name == "select_dst_port") return port(m.to.emplace_back());
+        if (name == "output_port") return port(m.output);
+        return unknown_key("a mirror", name, column, keys);
+      });
+  if (!done) return done.error();
+  if (m.output == 0)
+    return Error{"a mirror without an output", {"", 0, rest.column}, "add output_port=N"};
+  if (!m.all && m.from.empty() && m.to.empty())
+    return Error{"a mirror that selects nothing",
+                 {"", 0, rest.column},
+                 "add select_src_port=N, select_dst_port=N or select_all"};
+  return m;
+}
+
+std::string format_mirror(const Mirror& m) {
+  std::string out = "mirror ";
+  if (!m.name.empty()) out += "name=" + m.name + ",";
+  if (m.all) out += "select_all,";
+  for (const auto p : m.from) out += fmt::format("select_src_port={},", p);
+  for (const auto p : m.to) out += fmt::format("select_dst_port={},", p);
+  return out + fmt::format("output_port={}", m.output);
+}
+
+bool removes(Verb v) { return v == Verb::remove || v == Verb::remove_strict; }
+
+/// "add", "modify", "delete"...; add if there is none.
+Verb take_verb(Rest& rest) {
+  for (const auto& v : kVerbs)
+    if (rest.take(v.word)) return v.verb;
+  return Verb::add;
+}
+
+std::string word_of(Verb verb) {
+  for (const auto& v : kVerbs)
+    if (v.verb == verb) return std::string(v.word);
+  return "";
+}
+
 }  // namespace
 
 Result<PortConfig> parse_port(std::string_view text, int column) {
@@ -151,8 +198,8 @@ Result<PortConfig> parse_port(std::string_view text, int column) {
   if (port.number.value == 0) return Error{"0 is no port", {"", 0, column}, "ports are 1 to 65279"};
   Rest rest{text.substr(equals + 1), column + static_cast<int>(equals) + 1};
   bool first = true;
-  std::vector<std::string> kinds = {"vm", "uplink", "local"};
-  for (const auto& t : kTunnels) kinds.emplace_back(t.word);
+  const std::vector<std::string> kinds = {"vm",  "uplink", "local",   "vxlan", "geneve", "nvgre",
+                                          "stt", "lisp",   "etherip", "gre",   "otv"};
   const std::vector<std::string> keys = {"name", "remote", "key", "tenant", "down"};
   auto done =
       for_each_item(rest, [&](std::string_view name, std::string_view value, int at) -> Result<> {
@@ -161,12 +208,9 @@ Result<PortConfig> parse_port(std::string_view text, int column) {
           if (name == "vm") return port.kind = PortKind::vm, Result<>{};
           if (name == "uplink") return port.kind = PortKind::uplink, Result<>{};
           if (name == "local") return port.kind = PortKind::local, Result<>{};
-          for (const auto& t : kTunnels) {
-            if (t.word != name) continue;
-            port.kind = PortKind::tunnel;
-            port.tunnel = t.kind;
-            return {};
-          }
+          port.kind = PortKind::tunnel;
+          port.tunnel = tunnel_kind_named(name);
+          if (port.tunnel != TunnelKind::none) return {};
           return unknown_key("a port's kind", name, at, kinds);
         }
         const int value_at = at + static_cast<int>(name.size()) + 1;
@@ -209,8 +253,7 @@ std::string format_port(const PortConfig& p) {
       out += "local";
       break;
     case PortKind::tunnel:
-      for (const auto& t : kTunnels)
-        if (t.kind == p.tunnel) out += t.word;
+      out += name_of(p.tunnel);
       break;
   }
   if (!p.name.empty()) out += ",name=" + p.name;
@@ -232,8 +275,8 @@ bool mentions_table(std::string_view text) {
 }
 
 Result<Statement> parse_flow(Rest rest, Statement s, const PortNames* names) {
-  const bool removes = s.verb == Verb::remove || s.verb == Verb::remove_strict;
-  auto rule = removes ? parse_rule_key(rest.text, names, &s.filter) : parse_rule(rest.text, names);
+  auto rule =
+      removes(s.verb) ? parse_rule_key(rest.text, names, &s.filter) : parse_rule(rest.text, names);
   if (!rule) return shifted(rule.error(), rest.column);
   s.rule = std::move(*rule);
   if (s.verb == Verb::modify) s.filter.any_table = !mentions_table(rest.text);
@@ -263,12 +306,30 @@ Result<Statement> parse_statement(std::string_view line, const PortNames* names)
     s.vtep = *vtep;
     return s;
   }
-  rest.take("flow");
-  for (const auto& v : kVerbs)
-    if (rest.take(v.word)) {
-      s.verb = v.verb;
-      break;
-    }
+  if (rest.take("mirror")) {
+    s.subject = Subject::mirror;
+    auto mirror = parse_mirror(rest, names);
+    if (!mirror) return mirror.error();
+    s.mirror = std::move(*mirror);
+    return s;
+  }
+  const bool group = rest.take("group"), meter = !group && rest.take("meter");
+  if (!group && !meter) rest.take("flow");
+  s.verb = take_verb(rest);
+  if (group || rest.text.starts_with("group_id=")) {
+    s.subject = Subject::group;
+    auto parsed = parse_group(rest.text, names, rest.column, !removes(s.verb));
+    if (!parsed) return parsed.error();
+    s.group = std::move(*parsed);
+    return s;
+  }
+  if (meter || rest.text.starts_with("meter=") || rest.text.starts_with("meter_id=")) {
+    s.subject = Subject::meter;
+    auto parsed = parse_meter(rest.text, rest.column, !removes(s.verb));
+    if (!parsed) return parsed.error();
+    s.meter = std::move(*parsed);
+    return s;
+  }
   return parse_flow(rest, std::move(s), names);
 }
 
@@ -278,20 +339,32 @@ std::string format_statement(const Statement& s) {
       return "port " + format_port(s.port);
     case Subject::vtep:
       return format_vtep(s.vtep);
+    case Subject::mirror:
+      return format_mirror(s.mirror);
+    case Subject::group: {
+      const std::string verb = s.verb == Verb::add ? "" : word_of(s.verb) + " ";
+      if (!removes(s.verb)) return "group " + verb + format_group(s.group);
+      if (s.group.id == GroupTable::kAll) return "group " + verb + "group_id=all";
+      return fmt::format("group {}group_id={}", verb, s.group.id);
+    }
+    case Subject::meter: {
+      const std::string verb = s.verb == Verb::add ? "" : word_of(s.verb) + " ";
+      if (!removes(s.verb)) return "meter " + verb + format_meter(s.meter);
+      if (s.meter.id == Meter::kAll) return "meter " + verb + "meter=all";
+      return fmt::format("meter {}meter={}", verb, s.meter.id);
+    }
     case Subject::flow:
       break;
   }
-  std::string out;
-  for (const auto& v : kVerbs)
-    if (v.verb == s.verb && s.verb != Verb::add) out = fmt::format("{} ", v.word);
-  const bool removes = s.verb == Verb::remove || s.verb == Verb::remove_strict;
-  if (removes) {
+  const std::string verb = s.verb == Verb::add ? "" : word_of(s.verb);
+  const std::string space = verb.empty() ? "" : " ";
+  if (removes(s.verb)) {
     const std::string key = format_rule_key(s.rule, s.filter, s.verb == Verb::remove_strict);
-    return key.empty() ? out.substr(0, out.size() - 1) : out + key;
+    return key.empty() ? verb : verb + space + key;
   }
   std::string rule = format_rule(s.rule);
   if (s.verb == Verb::modify && s.filter.any_table) rule = rule.substr(rule.find(',') + 1);
-  return out + rule;
+  return verb + space + rule;
 }
 
 Result<std::vector<FileStatement>> parse_switch_file(std::string_view text,

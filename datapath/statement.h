@@ -9,6 +9,12 @@
 //   table=0,priority=100,ip,nw_dst=10.0.0.0/8,actions=output:2
 //   add table=1,actions=drop                    as the first word: add, modify, modify_strict,
 //   delete table=1,ip                           delete, delete_strict, with or without "flow"
+//   group group_id=1,type=all,bucket=...        as ovs-ofctl add-group (group.h); also "group add",
+//                                               "group modify", "group delete group_id=1"
+//   meter meter=1,kbps,band=type=drop,rate=9    as ovs-ofctl add-meter (meter.h); the same verbs
+//   mirror name=m0,select_all,output_port=9     mirror.h
+//
+// The words "group" and "meter" may be left out where the text itself says what it is.
 //
 // apply() in pipeline.h carries one out. parse_statement(format_statement(s)) == s, but for the
 // names of ports, which become numbers.
@@ -19,19 +25,25 @@
 #include <vector>
 
 #include "base/result.h"
+#include "datapath/group.h"
+#include "datapath/meter.h"
+#include "datapath/mirror.h"
 #include "datapath/pipeline.h"
 #include "datapath/rule.h"
 
 namespace weft::datapath {
 
 struct Statement {
-  enum class Subject : std::uint8_t { flow, port, vtep };
+  enum class Subject : std::uint8_t { flow, group, meter, mirror, port, vtep };
   enum class Verb : std::uint8_t { add, modify, modify_strict, remove, remove_strict };
 
   Subject subject = Subject::flow;
   Verb verb = Verb::add;
   Rule rule{};
   RuleFilter filter{};
+  Group group{};
+  Meter meter{};
+  Mirror mirror{};
   PortConfig port{};
   VtepConfig vtep{};
 };

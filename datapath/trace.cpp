@@ -11,36 +11,9 @@ namespace weft::datapath {
 namespace {
 
 using Kind = TraceLine::Kind;
-constexpr int kMaxPasses = 16;
+constexpr std::size_t kMaxPasses = 16;
 
-/// What the steps of a pass make of its key; true if it goes on.
-bool follow(const Decision& d, FlowKey& key) {
-  bool again = false;
-  for (const Step& step : d.steps) {
-    switch (step.kind) {
-      case StepKind::set:
-      case StepKind::set_key:
-        key.w[step.word] = (key.w[step.word] & ~step.mask) | step.value;
-        break;
-      case StepKind::set_vlan:
-      case StepKind::push_vlan:
-        key.set(place::vlan_tci, step.value | kVlanPresent);
-        break;
-      case StepKind::pop_vlan:
-        key.set(place::vlan_tci, 0);
-        break;
-      case StepKind::recirculate:
-        key.set(place::recirc_id, step.number);
-        again = true;
-        break;
-      default:
-        break;
-    }
-  }
-  return again;
-}
-
-/// "trk,new", "trk|new" or "+trk+new"; 0xff.. if it cannot be read.
+/// "trk,new", "trk|new" or "+trk+new".
 Result<std::uint64_t> ct_state_of(std::string_view text) {
   std::string signs;
   for (char c : text) signs += c == ',' || c == '|' ? '+' : c;
@@ -66,53 +39,101 @@ void show_translation(FlowKey& key, const CtTuple& now, CtPacket& packet) {
 
 }  // namespace
 
-/// Passes of a key through the tables until nothing recirculates.
-void Pipeline::Impl::trace_passes(FlowKey key, const CtPacket* ct, Time now,
+/// Follows the steps of a pass, and gives the keys of what is looked up again.
+struct Pipeline::Impl::TraceWalk {
+  const Impl& impl;
+  const Decision& decision;
+  bool real;  ///< there is a packet, and so connections know it
+  Time now;
+  struct Next {
+    FlowKey key;
+    CtPacket ct{};  ///< the packet as it is by then
+    bool tracked = false;
+  };
+  std::vector<Next> next;
+
+  void walk(std::span<const Step> steps, FlowKey key, CtPacket ct) {
+    bool tracked = false;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const Step& step = steps[i];
+      switch (step.kind) {
+        case StepKind::set:
+        case StepKind::set_key:
+          key.w[step.word] = (key.w[step.word] & ~step.mask) | step.value;
+          break;
+        case StepKind::set_vlan:
+        case StepKind::push_vlan:
+          key.set(place::vlan_tci, step.value | kVlanPresent);
+          break;
+        case StepKind::pop_vlan:
+          key.set(place::vlan_tci, 0);
+          break;
+        case StepKind::track:
+        case StepKind::commit: {
+          CtResult state;
+          if (real) {
+            state = impl.connections.peek(ct, step.zone, now,
+                                          step.kind == StepKind::commit || step.number != 0);
+            set_connection_fields(key, impl.connections, state, ct);
+            if (state.translate) show_translation(key, impl.connections.translation(state), ct);
+          } else {
+            state.state = kCtTracked | kCtNew;
+          }
+          key.set(place::ct_state, state.state);
+          key.set(place::ct_zone, step.zone);
+          key.set(place::ct_mark, state.mark);
+          tracked = true;
+          break;
+        }
+        case StepKind::clone:
+          if (step.last) break;
+          walk(steps.subspan(i + 1, step.number), key, ct);
+          i += step.number;
+          break;
+        case StepKind::aside:
+          i += step.number;
+          break;
+        case StepKind::recirculate:
+          next.push_back({key, ct, tracked});
+          next.back().key.set(place::recirc_id, step.number);
+          break;
+        default:
+          break;
+      }
+    }
+  }
+};
+
+void Pipeline::Impl::trace_passes(FlowKey first, const CtPacket* ct, Time now,
                                   const TraceOptions& trace_options,
                                   std::vector<TraceLine>& lines) const {
   RecirculationTable own;
-  std::size_t tracked = 0;
-  CtPacket as_it_is = ct != nullptr ? *ct : CtPacket{};
-  for (int pass = 0; pass < kMaxPasses; ++pass) {
+  std::size_t answers = 0;
+  std::vector<TraceWalk::Next> waiting{{first, ct != nullptr ? *ct : CtPacket{}, false}};
+  for (std::size_t pass = 0; pass < waiting.size() && pass < kMaxPasses; ++pass) {
+    TraceWalk::Next& at = waiting[pass];
+    if (pass != 0) {
+      const char* how = ct != nullptr ? "as connection tracking says" : "as nothing else is known";
+      if (at.tracked && answers < trace_options.ct_next.size()) {
+        const auto state = ct_state_of(trace_options.ct_next[answers++]);
+        if (state) at.key.set(place::ct_state, *state);
+        how = "as asked for";
+      }
+      std::string text = fmt::format("recirc({:#x})", at.key.get(place::recirc_id));
+      const FieldInfo& f = info(Field::ct_state);
+      if (at.tracked)
+        text += fmt::format(" - resume conntrack with ct_state={}, {}",
+                            format_field_value(f, {read_field(at.key, f), field_ones(f)}), how);
+      lines.push_back({0, std::move(text), 0, Kind::recirculation});
+    }
+    const FlowKey key = at.key;
     lines.push_back({0, format_flow(key), 0, Kind::flow});
     const Decision d = translate(view(), own, key, &lines);
     lines.push_back({0, format_key(key, d.mask), 0, Kind::megaflow});
     lines.push_back({0, format_steps(d), 0, Kind::steps});
-    std::string how;
-    for (const Step& step : d.steps) {
-      if (step.kind != StepKind::track && step.kind != StepKind::commit) continue;
-      CtResult state;
-      if (ct != nullptr) {
-        state = connections.peek(as_it_is, step.zone, now,
-                                 step.kind == StepKind::commit || step.number != 0);
-        set_connection_fields(key, connections, state, as_it_is);
-        if (state.translate) show_translation(key, connections.translation(state), as_it_is);
-      } else {
-        state.state = kCtTracked | kCtNew;
-      }
-      key.set(place::ct_state, state.state);
-      key.set(place::ct_zone, step.zone);
-      key.set(place::ct_mark, state.mark);
-      how = ct != nullptr ? "as connection tracking says" : "as nothing else is known";
-    }
-    if (!follow(d, key)) break;
-    if (!how.empty() && tracked < trace_options.ct_next.size()) {
-      const auto state = ct_state_of(trace_options.ct_next[tracked++]);
-      if (!state) {
-        lines.push_back({0, state.error().text(), 0, Kind::note});
-        return;
-      }
-      key.set(place::ct_state, *state);
-      how = "as asked for";
-    }
-    std::string text = fmt::format("recirc({:#x})", key.get(place::recirc_id));
-    if (!how.empty())
-      text += fmt::format(
-          " - resume conntrack with ct_state={}, {}",
-          format_field_value(info(Field::ct_state),
-                             {{0, key.get(place::ct_state)}, field_ones(info(Field::ct_state))}),
-          how);
-    lines.push_back({0, std::move(text), 0, Kind::recirculation});
+    TraceWalk walk{*this, d, ct != nullptr, now, {}};
+    walk.walk(d.steps, key, at.ct);
+    waiting.insert(waiting.end(), walk.next.begin(), walk.next.end());
   }
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "datapath/tunnel/nvgre.h"
+#include "datapath/learn.h"
+#include "datapath/text_piece.h"
 
 namespace weft::datapath {
 namespace {
@@ -13,35 +15,6 @@ constexpr int kMaxDepth = 64;
 constexpr int kMaxResubmits = 4096;
 /// What of word 6 is in the packet.
 constexpr std::uint64_t kLabelBits = place::ipv6_label.ones() << place::ipv6_label.shift;
-
-bool prerequisites_hold(const FieldInfo& f, const FlowKey& key) {
-  const std::uint64_t type = key.get(place::eth_type);
-  const std::uint64_t proto = key.get(place::nw_proto);
-  const bool ip4 = type == 0x0800, ip6 = type == 0x86dd;
-  const bool whole = (key.get(place::nw_frag) & kFragLater) == 0;
-  switch (f.needs) {
-    case Prerequisite::none:
-    case Prerequisite::vlan:
-      return true;
-    case Prerequisite::ip4:
-      return ip4;
-    case Prerequisite::ip6:
-      return ip6;
-    case Prerequisite::ip:
-      return ip4 || ip6;
-    case Prerequisite::arp:
-      return type == 0x0806;
-    case Prerequisite::ports:
-      return (ip4 || ip6) && whole && (proto == 6 || proto == 17 || proto == 132);
-    case Prerequisite::tcp:
-      return (ip4 || ip6) && whole && proto == 6;
-    case Prerequisite::icmp:
-      return whole && ((ip4 && proto == 1) || (ip6 && proto == 58));
-    case Prerequisite::nd:
-      return whole && ip6 && proto == 58;
-  }
-  return false;
-}
 
 class Translator {
  public:
@@ -62,6 +35,10 @@ class Translator {
       const FrozenState& state = recirculation_.state(static_cast<std::uint32_t>(id));
       table = state.table;
       std::copy(state.metadata.begin(), state.metadata.end(), key_.w.begin() + kPacketWords);
+      mirrored_ = state.mirrored;
+      stack_ = state.stack;
+    } else {
+      mirror_arrival();
     }
     const FlowKey before = key_;
     visit(table, 0);
@@ -85,23 +62,26 @@ class Translator {
       look(f.at());
     }
   }
-  void look_at_prerequisites(const FieldInfo& f) {
-    if (f.needs == Prerequisite::none) return;
-    if (f.needs == Prerequisite::vlan) return look(place::vlan_tci);
-    look(place::eth_type);
-    if (f.needs == Prerequisite::ip4 || f.needs == Prerequisite::ip6 ||
-        f.needs == Prerequisite::ip || f.needs == Prerequisite::arp)
-      return;
-    look(place::nw_proto);
-    look(place::nw_frag);
+  void look(const FlowMask& bits) {
+    for (unsigned i = 0; i < kPacketWords; ++i) look_bits(i, bits.w[i]);
+  }
+  void look(const FieldRange& r) {
+    FlowMask bits;
+    look_at_range(bits, r);
+    look(bits);
+  }
+  void look_at_prerequisites_of(const FieldInfo& f) {
+    FlowMask bits;
+    look_at_prerequisites(bits, f.needs);
+    look(bits);
   }
 
   // --- writing ---
   /// Bits of the field that are to be written, as words of the key; emitted by commit_changes().
   void write(const FieldInfo& f, Ip6 value, Ip6 mask) {
     if (f.needs != Prerequisite::none) {
-      look_at_prerequisites(f);
-      if (!prerequisites_hold(f, key_)) return;  // the packet has no such field
+      look_at_prerequisites_of(f);
+      if (!prerequisites_hold(f.needs, key_)) return;  // the packet has no such field
     }
     if (f.id == Field::vlan_tci || f.id == Field::vlan_vid || f.needs == Prerequisite::vlan)
       return write_vlan(f, value, mask);
@@ -169,7 +149,7 @@ class Translator {
     FlowMask looked;
     out_.tables.set(table);
     const auto* rule = view_.tables->lookup(table, key_, looked);
-    for (unsigned i = 0; i < kPacketWords; ++i) look_bits(i, looked.w[i]);
+    look(looked);
     if (rule == nullptr) {
       if (trace_ != nullptr) {
         say(depth, fmt::format("{:2}. No match.", table), TraceLine::Kind::table);
@@ -191,9 +171,12 @@ class Translator {
           TraceLine::Kind::table);
     }
     suppose(DropReason::rule_drop, cookie_);
+    const std::uint8_t outer_table = table_;
+    table_ = table;
     ++nesting_;
     act(installed.rule.actions, depth);
     --nesting_;
+    table_ = outer_table;
     cookie_ = outer_cookie;
   }
 
@@ -214,9 +197,8 @@ class Translator {
       case ActionKind::output:
         return output(a.port);
       case ActionKind::output_field: {
-        const FieldInfo& f = info(a.source.field);
-        look(f);
-        return output(static_cast<std::uint32_t>(read_range(a.source)));
+        look(a.source);
+        return output(static_cast<std::uint32_t>(read_range(key_, a.source).low));
       }
       case ActionKind::in_port:
         return output_to(in_port_, true);
@@ -273,7 +255,189 @@ class Translator {
         return reply(StepKind::icmp_echo_reply, 0);
       case ActionKind::icmp_error:
         return icmp_error(a);
+      case ActionKind::dhcp_reply:
+        return dhcp_reply(a);
+      case ActionKind::all:
+        for (const PortConfig& p : *view_.ports)
+          if (p.number.value != in_port_) output(p.number.value);
+        return;
+      case ActionKind::group:
+        return group(a.number, depth);
+      case ActionKind::meter:
+        return meter(a.number);
+      case ActionKind::learn:
+        return learn(a.learn[0]);
+      case ActionKind::controller:
+        return controller(a.controller);
+      case ActionKind::clone:
+        return on_a_copy([&] { act(a.nested, depth + 1); });
+      case ActionKind::push:
+        return push(a);
+      case ActionKind::pop:
+        return pop(a);
+      case ActionKind::exit:
+        ended_ = true;
+        return;
     }
+  }
+
+  void emit(StepKind kind, std::size_t number, std::uint64_t value = 0) {
+    Step step;
+    step.kind = kind;
+    step.number = static_cast<std::uint32_t>(number);
+    step.value = value;
+    out_.steps.push_back(step);
+  }
+
+  // --- copies, groups ---
+  /// What `run` does is done to a copy of the packet and of its fields; what comes behind goes on
+  /// with both as they are now.
+  template <class Run>
+  void on_a_copy(Run run) {
+    commit_changes();
+    const FlowKey key = key_;
+    const FlowMask constant = constant_, dirty = dirty_;
+    const auto stack = stack_;
+    const bool ended = ended_;
+    std::vector<Step> before = std::move(out_.steps);
+    out_.steps.clear();
+    run();
+    std::vector<Step> block = std::move(out_.steps);
+    out_.steps = std::move(before);
+    const bool taken = put_last_taker_last(block);
+    // A copy that nobody takes is made for what it does to connections and tables, if it does.
+    if (!block.empty()) {
+      if (taken) {
+        emit(StepKind::clone, block.size());
+        out_.steps.insert(out_.steps.end(), block.begin(), block.end());
+      } else {
+        emit(StepKind::aside, block.size());
+        out_.steps.insert(out_.steps.end(), block.begin(), block.end());
+      }
+    }
+    key_ = key;
+    constant_ = constant;
+    dirty_ = dirty;
+    stack_ = stack;
+    ended_ = ended;
+  }
+
+  bool port_is_up(std::uint32_t number) const {
+    const PortConfig* p = view_.port(number);
+    return p != nullptr && p->up;
+  }
+
+  void group(std::uint32_t id, int depth) {
+    const int shown = action_depth_;
+    const InstalledGroup* g = view_.groups == nullptr ? nullptr : view_.groups->find(id);
+    if (g == nullptr || nesting_ >= kMaxDepth || ++resubmits_ > kMaxResubmits) {
+      remark(g == nullptr ? "there is no such group" : "groups that lead to each other");
+      return suppose(g == nullptr ? DropReason::no_bucket : DropReason::resubmit_limit, cookie_, 2);
+    }
+    out_.counters.push_back(g->count);
+    const auto& buckets = g->group.buckets;
+    std::vector<bool> live(buckets.size());
+    for (std::size_t i = 0; i < buckets.size(); ++i)
+      live[i] =
+          view_.groups->is_live(buckets[i], [this](std::uint32_t p) { return port_is_up(p); });
+    int chosen = -1;
+    switch (g->group.type) {
+      case GroupType::all:
+        suppose(DropReason::no_bucket, cookie_);
+        for (std::size_t i = 0; i < buckets.size(); ++i)
+          if (live[i]) run_bucket(*g, i, depth, shown);
+        return;
+      case GroupType::indirect:
+        chosen = live[0] ? 0 : -1;
+        break;
+      case GroupType::fast_failover:
+        for (std::size_t i = 0; i < buckets.size() && chosen < 0; ++i)
+          if (live[i]) chosen = static_cast<int>(i);
+        break;
+      case GroupType::select: {
+        FlowMask looked;
+        const std::uint64_t hash = group_hash(g->group, key_, looked);
+        look(looked);
+        chosen = select_bucket(*g, hash, live);
+        break;
+      }
+    }
+    if (chosen < 0) {
+      remark("no live bucket");
+      return suppose(DropReason::no_bucket, cookie_, 2);
+    }
+    run_bucket(*g, static_cast<std::size_t>(chosen), depth, shown);
+  }
+  void run_bucket(const InstalledGroup& g, std::size_t at, int depth, int shown) {
+    out_.counters.push_back(g.bucket_counts[at]);
+    action_depth_ = shown;
+    remark(fmt::format("bucket {}", g.group.buckets[at].id));
+    ++nesting_;
+    on_a_copy([&] {
+      suppose(DropReason::rule_drop, cookie_);
+      act(g.group.buckets[at].actions, depth + 1);
+    });
+    --nesting_;
+  }
+
+  // --- meters, learning, the controller ---
+  void meter(std::uint32_t id) {
+    auto m = view_.meters == nullptr ? nullptr : view_.meters->find(id);
+    if (m == nullptr) return remark("there is no such meter: no limit");
+    commit_changes();
+    emit(StepKind::meter, out_.meters.size(), cookie_);
+    out_.meters.push_back(std::move(m));
+  }
+  void learn(const Learn& what) {
+    FlowMask looked;
+    auto rule = learned_rule(what, key_, looked);
+    look(looked);
+    if (trace_ != nullptr) remark("would learn: " + format_rule(*rule));
+    emit(StepKind::learn, out_.learns.size());
+    out_.learns.push_back(std::move(rule));
+  }
+  void controller(const ControllerSpec& spec) {
+    commit_changes();
+    emit(StepKind::controller, out_.controllers.size());
+    out_.controllers.push_back({spec, table_now(), cookie_});
+  }
+  void dhcp_reply(const Action& a) {
+    look(place::eth_type);
+    if (!key_.is_ip4()) return;
+    FlowMask looked;
+    look_at_prerequisites(looked, Prerequisite::ports);
+    look(looked);
+    if (!prerequisites_hold(Prerequisite::ports, key_) || key_.get(place::nw_proto) != 17) return;
+    look(place::tp_dst);
+    if (key_.get(place::tp_dst) != 67) return;
+    look(place::tp_src);
+    if (key_.get(place::tp_src) != 68 && key_.get(place::tp_src) != 67) return;
+    const std::size_t at = out_.leases.size();
+    out_.leases.push_back(a.dhcp[0]);
+    reply(StepKind::dhcp_reply, 0);
+    out_.steps.back().number = static_cast<std::uint32_t>(at);
+  }
+
+  // --- mirrors ---
+  void mirror(const Mirror& m, std::size_t at) {
+    const PortConfig* port = view_.port(m.output);
+    if ((mirrored_ >> at & 1) != 0 || port == nullptr || !port->up ||
+        port->kind == PortKind::tunnel)
+      return;
+    mirrored_ |= 1u << at;
+    commit_changes();
+    emit(StepKind::mirror, m.output);
+  }
+  void mirror_arrival() {
+    if (view_.mirrors == nullptr) return;
+    for (std::size_t i = 0; i < view_.mirrors->size(); ++i)
+      if ((*view_.mirrors)[i].takes_arrivals(in_port_)) mirror((*view_.mirrors)[i], i);
+  }
+  void mirror_departure(std::uint64_t port) {
+    if (view_.mirrors == nullptr) return;
+    for (std::size_t i = 0; i < view_.mirrors->size(); ++i)
+      if ((*view_.mirrors)[i].takes_departures(port) && (*view_.mirrors)[i].output != in_port_)
+        mirror((*view_.mirrors)[i], i);
   }
 
   bool is_icmp(std::uint64_t proto, std::uint64_t type) {
@@ -287,30 +451,30 @@ class Translator {
     return key_.get(place::tp_src) == type;
   }
 
-  std::uint64_t read_range(const FieldRange& r) const {
-    const Ip6 v = read_field(key_, info(r.field));
-    std::uint64_t x = r.from >= 64 ? v.high >> (r.from - 64)
-                                   : v.low >> r.from | (r.from != 0 ? v.high << (64 - r.from) : 0);
-    if (r.bits < 64) x &= (1ULL << r.bits) - 1;
-    return x;
-  }
-
   void move(const Action& a) {
     const FieldInfo& from = info(a.source.field);
     const FieldInfo& to = info(a.target.field);
-    look_at_prerequisites(from);
-    if (!prerequisites_hold(from, key_)) return;
-    look(from);
-    if (a.source.bits == 128) return write(to, read_field(key_, from), field_ones(to));
-    const std::uint64_t v = read_range(a.source);
-    const std::uint64_t ones = a.source.bits >= 64 ? ~0ULL : (1ULL << a.source.bits) - 1;
-    const unsigned n = a.target.from;
-    const auto shifted = [n](std::uint64_t x) -> Ip6 {
-      if (n == 0) return {0, x};
-      if (n >= 64) return {x << (n - 64), 0};
-      return {x >> (64 - n), x << n};
-    };
-    write(to, shifted(v), shifted(ones));
+    look_at_prerequisites_of(from);
+    if (!prerequisites_hold(from.needs, key_)) return;
+    look(a.source);
+    write(to, shift_left(read_range(key_, a.source), a.target.from),
+          shift_left(low_ones(a.target.bits), a.target.from));
+  }
+
+  // --- the stack ---
+  void push(const Action& a) {
+    const FieldInfo& from = info(a.source.field);
+    look_at_prerequisites_of(from);
+    look(a.source);
+    stack_.push_back(read_range(key_, a.source));
+  }
+  void pop(const Action& a) {
+    if (stack_.empty()) return remark("nothing on the stack");
+    const Ip6 ones = low_ones(a.target.bits);
+    Ip6 v = stack_.back();
+    stack_.pop_back();
+    v = {v.high & ones.high, v.low & ones.low};
+    write(info(a.target.field), shift_left(v, a.target.from), shift_left(ones, a.target.from));
   }
 
   void resubmit(const Action& a, int depth) {
@@ -328,9 +492,7 @@ class Translator {
     // A ct() in there may have told the packet's key the other port: say the old one again.
     dirty_.w[0] = saved_dirty | 0xffffffff;
   }
-  std::uint8_t table_now() const {
-    return out_.rules.empty() ? std::uint8_t{0} : out_.rules.back()->rule.table;
-  }
+  std::uint8_t table_now() const { return table_; }
 
   void decrement_ttl() {
     look(place::eth_type);
@@ -372,8 +534,8 @@ class Translator {
     commit_changes();
     std::uint16_t zone = a.zone;
     if (a.zone_from_field) {
-      look(info(a.source.field));
-      zone = static_cast<std::uint16_t>(read_range(a.source));
+      look(a.source);
+      zone = static_cast<std::uint16_t>(read_range(key_, a.source).low);
     }
     Step step;
     step.kind = a.commit ? StepKind::commit : StepKind::track;
@@ -390,6 +552,8 @@ class Translator {
     commit_key();
     FrozenState state;
     state.table = static_cast<std::uint8_t>(a.table);
+    state.mirrored = mirrored_;
+    state.stack = stack_;
     std::copy(key_.w.begin() + kPacketWords, key_.w.end(), state.metadata.begin());
     Step again;
     again.kind = StepKind::recirculate;
@@ -436,6 +600,7 @@ class Translator {
       return suppose(DropReason::no_port, cookie_, 2);
     }
     commit_changes();
+    mirror_departure(number);
     Step step;
     step.value = cookie_;
     if (port->kind == PortKind::tunnel) {
@@ -478,38 +643,47 @@ class Translator {
   static bool takes_packet(StepKind k) {
     return k == StepKind::output || k == StepKind::tunnel || k == StepKind::recirculate ||
            k == StepKind::arp_reply || k == StepKind::nd_reply || k == StepKind::icmp_error ||
-           k == StepKind::icmp_echo_reply;
+           k == StepKind::icmp_echo_reply || k == StepKind::dhcp_reply || k == StepKind::clone ||
+           k == StepKind::controller;
+  }
+  /// Seen from outside though nobody takes the packet: connections, tables, meters, mirrors.
+  static bool has_effect(StepKind k) {
+    return takes_packet(k) || k == StepKind::commit || k == StepKind::track ||
+           k == StepKind::aside || k == StepKind::meter || k == StepKind::learn ||
+           k == StepKind::mirror;
+  }
+  /// clone and aside are one with the steps that belong to them.
+  static std::size_t length_at(const std::vector<Step>& steps, std::size_t at) {
+    const bool block = steps[at].kind == StepKind::clone || steps[at].kind == StepKind::aside;
+    return block ? 1 + steps[at].number : 1;
+  }
+  /// Removes changes behind the packet's last use, and puts the last step that takes the packet
+  /// last: what is tracked behind it is tracked before it instead, and what is rewritten between
+  /// the two is rewritten in a copy. False if no step takes the packet.
+  static bool put_last_taker_last(std::vector<Step>& steps) {
+    constexpr auto kNowhere = static_cast<std::size_t>(-1);
+    std::size_t last = kNowhere, end = 0;
+    for (std::size_t i = 0; i < steps.size(); i += length_at(steps, i)) {
+      if (takes_packet(steps[i].kind)) last = i;
+      if (has_effect(steps[i].kind)) end = i + length_at(steps, i);
+    }
+    steps.resize(end);
+    if (last == kNowhere) return false;
+    steps[last].last = true;
+    const auto at = steps.begin() + static_cast<std::ptrdiff_t>(last);
+    const std::size_t length = length_at(steps, last);
+    std::rotate(at, at + static_cast<std::ptrdiff_t>(length), steps.end());
+    if (last + length < steps.size()) {
+      Step aside;
+      aside.kind = StepKind::aside;
+      aside.number = static_cast<std::uint32_t>(steps.size() - length - last);
+      steps.insert(at, aside);
+    }
+    return true;
   }
   void finish() {
-    auto& steps = out_.steps;
-    const bool taken =
-        std::any_of(steps.begin(), steps.end(), [](const Step& s) { return takes_packet(s.kind); });
-    // Changes behind the last use of the packet have no effect; connections are still committed.
-    const auto has_effect = [&](const Step& s) {
-      return takes_packet(s.kind) || s.kind == StepKind::commit || s.kind == StepKind::track;
-    };
-    while (!steps.empty() && !has_effect(steps.back())) steps.pop_back();
-    if (!taken) {
-      Step drop;
-      drop.kind = StepKind::drop;
-      drop.number = static_cast<std::uint32_t>(reason_);
-      drop.value = reason_cookie_;
-      steps.push_back(drop);
-    } else {
-      // The last taker comes last. What is tracked behind it is tracked before it instead, and what
-      // is rewritten between the two is rewritten in a copy.
-      std::size_t last = steps.size() - 1;
-      while (!takes_packet(steps[last].kind)) --last;
-      steps[last].last = true;
-      const auto at = steps.begin() + static_cast<std::ptrdiff_t>(last);
-      std::rotate(at, at + 1, steps.end());
-      if (last + 1 < steps.size()) {
-        Step aside;
-        aside.kind = StepKind::aside;
-        aside.number = static_cast<std::uint32_t>(steps.size() - 1 - last);
-        steps.insert(at, aside);
-      }
-    }
+    if (!put_last_taker_last(out_.steps))
+      emit(StepKind::drop, static_cast<std::size_t>(reason_), reason_cookie_);
     for (unsigned i = kPacketWords; i < kKeyWords; ++i) out_.mask.w[i] = 0;
     if (view_.faults->widen_mask) out_.mask.w[9] &= 0xffffffffULL;
     if (view_.faults->widen_mask_one_bit) out_.mask.w[13] &= ~1ULL;
@@ -532,9 +706,12 @@ class Translator {
   std::vector<TraceLine>* trace_;
   Decision out_{};
   std::uint64_t cookie_ = 0;
+  std::vector<Ip6> stack_;
+  std::uint32_t mirrored_ = 0;  // by mirror: this packet has been copied
   int resubmits_ = 0;
   int nesting_ = 0;
   int action_depth_ = 0;
+  std::uint8_t table_ = 0;  // of the rule that is being carried out
   bool ended_ = false;
   int weight_ = 0;
   DropReason reason_ = DropReason::no_rule;

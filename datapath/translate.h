@@ -16,6 +16,9 @@
 
 #include "datapath/faults.h"
 #include "datapath/flow_tables.h"
+#include "datapath/group.h"
+#include "datapath/meter.h"
+#include "datapath/mirror.h"
 #include "datapath/pipeline.h"
 
 namespace weft::datapath {
@@ -24,6 +27,8 @@ namespace weft::datapath {
 struct FrozenState {
   std::uint8_t table = 0;
   std::array<std::uint64_t, kKeyWords - kPacketWords> metadata{};
+  std::uint32_t mirrored = 0;  ///< mirrors that have copied it
+  std::vector<Ip6> stack;      ///< of push and pop
   auto operator<=>(const FrozenState&) const = default;
 };
 
@@ -46,6 +51,9 @@ struct SwitchView {
   const VtepConfig* vtep = nullptr;
   const std::vector<PortConfig>* ports = nullptr;  ///< sorted by number
   const Faults* faults = nullptr;
+  const GroupTable* groups = nullptr;
+  const MeterTable* meters = nullptr;
+  const std::vector<Mirror>* mirrors = nullptr;
 
   const PortConfig* port(std::uint32_t number) const;
 };

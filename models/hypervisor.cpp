@@ -189,6 +189,7 @@ void Hypervisor::pump() {
     node_.ledger.created += outputs_.created.size();
     for (const Packet* p : outputs_.created) node_.note_created(*p);
     for (Packet* p : outputs_.consumed) node_.consume(p);
+    for (const auto& c : outputs_.controller) node_.consume(c.packet);
     for (const auto& d : outputs_.dropped) {
       if (policy_tap_ != nullptr && d.reason == DropReason::policy) [[unlikely]]
         policy_tap_->refused(node_.now(), node_.context().order(), *d.packet, d.cookie);

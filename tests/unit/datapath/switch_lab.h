@@ -7,6 +7,7 @@
 #include <string>
 
 #include "datapath/pipeline.h"
+#include "datapath/statement.h"
 #include "tests/catch.h"
 #include "tests/unit/datapath/frames.h"
 
@@ -44,7 +45,11 @@ class Lab {
       lines.remove_prefix(std::min(end + 1, lines.size()));
       while (!line.empty() && line.front() == ' ') line.remove_prefix(1);
       if (line.empty()) continue;
-      const auto r = pipeline.add_flow(line);
+      const auto names = pipeline.port_names();
+      const auto statement = datapath::parse_statement(line, &names);
+      INFO(line << "\n" << (statement ? std::string() : statement.error().text()));
+      REQUIRE(statement.ok());
+      const auto r = pipeline.apply(*statement);
       INFO(line << "\n" << (r ? std::string() : r.error().text()));
       REQUIRE(r.ok());
     }
@@ -74,7 +79,9 @@ class Lab {
     for (const auto& d : outputs.dropped) item("drop(" + std::string(name_of(d.reason)) + ")");
     if (!outputs.consumed.empty()) item("consumed");
     // Conservation: what went in and what was made came out, once.
-    const std::size_t out = outputs.out.size() + outputs.dropped.size() + outputs.consumed.size();
+    for (std::size_t i = 0; i < outputs.controller.size(); ++i) item("controller");
+    const std::size_t out = outputs.out.size() + outputs.dropped.size() + outputs.consumed.size() +
+                            outputs.controller.size();
     REQUIRE(out == 1 + outputs.created.size());
     return text;
   }
@@ -90,6 +97,7 @@ class Lab {
     for (const auto& o : outputs.out) pool.give(o.packet);
     for (const auto& d : outputs.dropped) pool.give(d.packet);
     for (Packet* c : outputs.consumed) pool.give(c);
+    for (const auto& c : outputs.controller) pool.give(c.packet);
     outputs.clear();
   }
 

@@ -1,0 +1,393 @@
+#include "datapath/action_parts.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace weft::datapath {
+namespace {
+
+/// A value for `bits` bits of field `f`: a number, or as a match writes it.
+Result<Ip6> value_for(const Piece& p, const FieldInfo& f, unsigned bits) {
+  Ip6 v{};
+  if (const auto n = read_number(p.text)) {
+    v.low = *n;
+  } else {
+    auto parsed = parse_field_value(f, p.text);
+    if (!parsed) return fail(p, parsed.error().message, parsed.error().remedy);
+    v = parsed->value;
+  }
+  const Ip6 ones = low_ones(bits);
+  if ((v.low & ~ones.low) != 0 || (v.high & ~ones.high) != 0)
+    return fail(p, fmt::format("{} does not fit {} bits", p.text, bits),
+                "write a smaller value or a wider range");
+  return v;
+}
+
+Error unequal(const Piece& p, const FieldRange& a, const FieldRange& b) {
+  return fail(p, fmt::format("{} bits become {} bits", a.bits, b.bits),
+              "give both sides ranges of equal width: NXM_OF_VLAN_TCI[0..11]");
+}
+
+/// A field of the match: FIELD, FIELD=FIELD or FIELD=VALUE.
+Result<LearnSpec> parse_match_spec(const Piece& p) {
+  LearnSpec s;
+  const auto equals = p.text.find('=');
+  auto target = range_of(trim(p.part(0, equals)));
+  if (!target) return target.error();
+  s.target = s.source = *target;
+  if (equals == std::string_view::npos) return s;
+  const Piece right = trim(p.from(equals + 1));
+  const bool field = find_field(right.text.substr(0, right.text.find('['))) != nullptr;
+  if (field) {
+    auto source = range_of(right);
+    if (!source) return source.error();
+    if (source->bits != s.target.bits) return unequal(p, *source, s.target);
+    s.source = *source;
+    return s;
+  }
+  auto value = value_for(right, info(s.target.field), s.target.bits);
+  if (!value) return value.error();
+  s.immediate = true;
+  s.source = {};
+  s.value = *value;
+  return s;
+}
+
+Result<LearnSpec> parse_load_spec(const Piece& p, const Piece& rest) {
+  const auto arrow = rest.text.find("->");
+  if (arrow == std::string_view::npos)
+    return fail(p, "load has no '->'", "write load:FIELD[]->FIELD[]");
+  LearnSpec s;
+  s.kind = LearnSpec::Kind::load;
+  const Piece left = trim(rest.part(0, arrow));
+  const Piece right = trim(rest.from(arrow + 2));
+  auto target = range_of(right);
+  if (!target) return target.error();
+  if (!info(target->field).writable)
+    return fail(right, fmt::format("{} cannot be written", info(target->field).name),
+                "registers, addresses, ports and tunnel fields can");
+  s.target = *target;
+  if (find_field(left.text.substr(0, left.text.find('['))) != nullptr) {
+    auto source = range_of(left);
+    if (!source) return source.error();
+    if (source->bits != target->bits) return unequal(p, *source, *target);
+    s.source = *source;
+    return s;
+  }
+  auto value = value_for(left, info(target->field), target->bits);
+  if (!value) return value.error();
+  s.immediate = true;
+  s.value = *value;
+  return s;
+}
+
+std::string format_spec(const LearnSpec& s) {
+  const auto value = [&] {
+    return s.value.high != 0 ? fmt::format("{:#x}{:016x}", s.value.high, s.value.low)
+                             : fmt::format("{:#x}", s.value.low);
+  };
+  switch (s.kind) {
+    case LearnSpec::Kind::match:
+      if (s.immediate) return format_range(s.target) + "=" + value();
+      if (s.source == s.target) return format_range(s.target);
+      return format_range(s.target) + "=" + format_range(s.source);
+    case LearnSpec::Kind::load:
+      return "load:" + (s.immediate ? value() : format_range(s.source)) + "->" +
+             format_range(s.target);
+    case LearnSpec::Kind::output:
+      return "output:" + format_range(s.source);
+  }
+  return "";
+}
+
+/// The rules that are learnt must have what their fields need: read as a rule's match would be.
+Result<> check_specs(const Learn& learn, const Piece& all) {
+  Match m;
+  for (const LearnSpec& s : learn.specs) {
+    if (s.kind != LearnSpec::Kind::match) continue;
+    const FieldInfo& f = info(s.target.field);
+    const Ip6 mask = shift_left(low_ones(s.target.bits), s.target.from);
+    write_field_masked(m.mask, f, mask, mask);
+    // What comes from the packet is not known: a value that is no number of a protocol.
+    write_field_masked(m.value, f, s.immediate ? shift_left(s.value, s.target.from) : Ip6{}, mask);
+  }
+  for (const LearnSpec& s : learn.specs) {
+    if (s.kind == LearnSpec::Kind::output) continue;
+    const FieldInfo& f = info(s.target.field);
+    if (!has_prerequisite(m, f.needs))
+      return fail(
+          all,
+          fmt::format("{} exists only in some packets, and learn() does not say which", f.name),
+          "add eth_type=0x800, and nw_proto=6 for ports, with their numbers");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Learn> parse_learn(const Piece& inside) {
+  auto pieces = split(inside);
+  if (!pieces) return pieces.error();
+  Learn learn;
+  for (const Piece& p : *pieces) {
+    if (p.text.empty()) continue;
+    auto item = cut(p, "=:");
+    if (!item) return item.error();
+    const std::string_view name = item->name.text;
+    const auto number = [&](auto& target, std::uint64_t limit) -> Result<> {
+      auto n = number_up_to(item->value, limit, name);
+      if (!n) return n.error();
+      target = static_cast<std::remove_reference_t<decltype(target)>>(*n);
+      return {};
+    };
+    Result<> done;
+    if (name == "table") {
+      done = number(learn.table, 254);
+    } else if (name == "priority") {
+      done = number(learn.priority, 0xffff);
+    } else if (name == "idle_timeout") {
+      done = number(learn.idle_timeout, 0xffff);
+    } else if (name == "hard_timeout") {
+      done = number(learn.hard_timeout, 0xffff);
+    } else if (name == "cookie") {
+      done = number(learn.cookie, ~0ULL);
+    } else if (name == "fin_idle_timeout" || name == "fin_hard_timeout" || name == "limit" ||
+               name == "delete_learned" || name == "send_flow_rem" || name == "result_dst") {
+      return fail(p, fmt::format("weft's learn() has no {}", name), "remove it");
+    } else if (name == "output" && item->mark == ':') {
+      auto source = range_of(item->value);
+      if (!source) return source.error();
+      if (source->bits > 64) return fail(item->value, "a port has 32 bits", "use in_port");
+      LearnSpec s;
+      s.kind = LearnSpec::Kind::output;
+      s.source = *source;
+      learn.specs.push_back(s);
+    } else {
+      auto s = name == "load" && item->mark == ':' ? parse_load_spec(p, item->value)
+                                                   : parse_match_spec(p);
+      if (!s) return s.error();
+      learn.specs.push_back(*s);
+    }
+    if (!done) return done.error();
+  }
+  if (auto ok = check_specs(learn, inside); !ok) return ok.error();
+  return learn;
+}
+
+std::string format_learn(const Learn& l) {
+  std::string out = fmt::format("learn(table={}", l.table);
+  if (l.idle_timeout != 0) out += fmt::format(",idle_timeout={}", l.idle_timeout);
+  if (l.hard_timeout != 0) out += fmt::format(",hard_timeout={}", l.hard_timeout);
+  if (l.priority != 32768) out += fmt::format(",priority={}", l.priority);
+  if (l.cookie != 0) out += fmt::format(",cookie={:#x}", l.cookie);
+  for (const LearnSpec& s : l.specs) out += "," + format_spec(s);
+  return out + ")";
+}
+
+// --- controller ---
+
+namespace {
+constexpr std::string_view kReasons[] = {"no_match", "action", "invalid_ttl"};
+}
+
+Result<ControllerSpec> parse_controller(const Piece& inside) {
+  auto pieces = split(inside);
+  if (!pieces) return pieces.error();
+  ControllerSpec c;
+  for (const Piece& p : *pieces) {
+    if (p.text.empty()) continue;
+    if (read_number(p.text)) {
+      auto n = number_up_to(p, 0xffff, "length");
+      if (!n) return n.error();
+      c.max_length = static_cast<std::uint16_t>(*n);
+      continue;
+    }
+    auto item = cut(p, "=");
+    if (!item) return item.error();
+    const std::string_view name = item->name.text;
+    const auto number = [&](std::uint16_t& target) -> Result<> {
+      auto n = number_up_to(item->value, 0xffff, name);
+      if (!n) return n.error();
+      target = static_cast<std::uint16_t>(*n);
+      return {};
+    };
+    Result<> done;
+    if (name == "max_len") {
+      done = number(c.max_length);
+    } else if (name == "id") {
+      done = number(c.id);
+    } else if (name == "reason") {
+      const auto* at = std::find(std::begin(kReasons), std::end(kReasons), item->value.text);
+      if (at == std::end(kReasons))
+        return fail(item->value, fmt::format("'{}' is not a reason", item->value.text),
+                    "one of no_match, action, invalid_ttl");
+      c.reason = static_cast<std::uint8_t>(at - std::begin(kReasons));
+    } else if (name == "userdata") {
+      const std::string_view t = item->value.text;
+      for (std::size_t i = 0; i < t.size(); i += 3) {
+        const auto byte = t.size() - i >= 2 && (i + 2 == t.size() || t[i + 2] == '.')
+                              ? read_number("0x" + std::string(t.substr(i, 2)))
+                              : std::nullopt;
+        if (!byte)
+          return fail(item->value.from(i), "userdata is bytes of two hexadecimal digits",
+                      "write userdata=00.01.ff");
+        c.userdata.push_back(static_cast<std::uint8_t>(*byte));
+      }
+    } else {
+      return fail(p, fmt::format("controller() has no '{}'", name),
+                  did_you_mean(name, {"max_len", "reason", "id", "userdata"},
+                               "it takes max_len, reason, id, userdata"));
+    }
+    if (!done) return done.error();
+  }
+  return c;
+}
+
+std::string format_controller(const ControllerSpec& c) {
+  if (c == ControllerSpec{c.max_length, 1, 0, {}})
+    return fmt::format("CONTROLLER:{}", c.max_length);
+  std::string inside;
+  const auto item = [&inside](const std::string& t) { inside += (inside.empty() ? "" : ",") + t; };
+  if (c.max_length != 0xffff) item(fmt::format("max_len={}", c.max_length));
+  if (c.reason != 1) item(fmt::format("reason={}", kReasons[c.reason]));
+  if (c.id != 0) item(fmt::format("id={}", c.id));
+  std::string bytes;
+  for (const std::uint8_t b : c.userdata)
+    bytes += fmt::format("{}{:02x}", bytes.empty() ? "" : ".", b);
+  if (!bytes.empty()) item("userdata=" + bytes);
+  return "controller(" + inside + ")";
+}
+
+// --- dhcp_reply ---
+
+namespace {
+constexpr std::string_view kHex = "0123456789abcdef";
+
+Result<std::string> hex_bytes(const Piece& p) {
+  std::string out;
+  std::string_view t = p.text;
+  if (t.starts_with("0x")) t.remove_prefix(2);
+  for (std::size_t i = 0; i + 1 < t.size(); i += 2) {
+    const auto high = kHex.find(t[i]), low = kHex.find(t[i + 1]);
+    if (high == std::string_view::npos || low == std::string_view::npos) break;
+    out += static_cast<char>(high << 4 | low);
+  }
+  if (t.empty() || out.size() * 2 != t.size() || out.size() > 255)
+    return fail(p, fmt::format("'{}' is not the value of an option", p.text),
+                "write 1 to 255 bytes as pairs of small hexadecimal digits");
+  return out;
+}
+
+std::string hex_text(const std::string& bytes) {
+  std::string out;
+  for (const char c : bytes) {
+    out += kHex[static_cast<std::uint8_t>(c) >> 4];
+    out += kHex[static_cast<std::uint8_t>(c) & 15];
+  }
+  return out;
+}
+}  // namespace
+
+Result<DhcpLease> parse_dhcp(const Piece& inside) {
+  auto pieces = split(inside);
+  if (!pieces) return pieces.error();
+  DhcpLease d;
+  for (const Piece& p : *pieces) {
+    if (p.text.empty()) continue;
+    auto item = cut(p, "=");
+    if (!item) return item.error();
+    const std::string_view name = item->name.text;
+    const Piece& v = item->value;
+    const auto address = [&]() -> Result<Ip4> {
+      auto a = weft::parse_ip(v.text);
+      if (!a || a->is6)
+        return fail(v, fmt::format("'{}' is not an IPv4 address", v.text), "write 10.0.0.1");
+      return a->v4();
+    };
+    const auto one = [&](Ip4& target) -> Result<> {
+      auto a = address();
+      if (!a) return a.error();
+      target = *a;
+      return {};
+    };
+    const auto another = [&](std::vector<Ip4>& list) -> Result<> {
+      auto a = address();
+      if (!a) return a.error();
+      if (list.size() == 63) return fail(v, "more than 63 addresses", "remove some");
+      list.push_back(*a);
+      return {};
+    };
+    const auto text = [&](std::string& target) -> Result<> {
+      if (v.text.empty() || v.text.size() > 255)
+        return fail(v, fmt::format("{} has 1 to 255 characters", name), "shorten it");
+      target = std::string(v.text);
+      return {};
+    };
+    Result<> done;
+    if (name == "address") {
+      done = one(d.address);
+    } else if (name == "server") {
+      done = one(d.server);
+    } else if (name == "netmask") {
+      done = one(d.netmask);
+    } else if (name == "router") {
+      done = another(d.routers);
+    } else if (name == "dns") {
+      done = another(d.dns);
+    } else if (name == "domain") {
+      done = text(d.domain);
+    } else if (name == "hostname") {
+      done = text(d.hostname);
+    } else if (name == "mac") {
+      auto mac = parse_mac(v.text);
+      if (!mac)
+        return fail(v, fmt::format("'{}' is not a MAC address", v.text),
+                    "write the server's, such as 02:00:00:00:00:01");
+      d.mac = *mac;
+    } else if (name == "lease" || name == "mtu") {
+      auto n = number_up_to(v, name == "mtu" ? 0xffff : 0xffffffff, name);
+      if (!n) return n.error();
+      if (name == "mtu")
+        d.mtu = static_cast<std::uint16_t>(*n);
+      else
+        d.lease = static_cast<std::uint32_t>(*n);
+    } else if (name.starts_with("option")) {
+      auto code = number_up_to(item->name.from(6), 254, "option");
+      if (!code) return code.error();
+      if (*code == 0) return fail(item->name, "option 0 is padding", "remove it");
+      auto value = hex_bytes(v);
+      if (!value) return value.error();
+      d.options.emplace_back(static_cast<std::uint8_t>(*code), std::move(*value));
+    } else {
+      return fail(p, fmt::format("dhcp_reply() has no '{}'", name),
+                  did_you_mean(name,
+                               {"address", "server", "mac", "netmask", "router", "dns", "lease",
+                                "mtu", "domain", "hostname", "option"},
+                               "it takes address, server, mac, netmask, router, dns, lease, mtu, "
+                               "domain, hostname, optionN"));
+    }
+    if (!done) return done.error();
+  }
+  if (d.address == Ip4{} || d.server == Ip4{} || d.mac == Mac{})
+    return fail(inside, "dhcp_reply() without address, server and mac",
+                "write dhcp_reply(address=10.0.0.5,server=10.0.0.1,mac=02:00:00:00:00:01)");
+  return d;
+}
+
+std::string format_dhcp(const DhcpLease& d) {
+  std::string out = fmt::format("dhcp_reply(address={},server={},mac={}", d.address.text(),
+                                d.server.text(), d.mac.text());
+  if (d.netmask != Ip4{}) out += ",netmask=" + d.netmask.text();
+  for (const Ip4 a : d.routers) out += ",router=" + a.text();
+  for (const Ip4 a : d.dns) out += ",dns=" + a.text();
+  if (d.lease != 3600) out += fmt::format(",lease={}", d.lease);
+  if (d.mtu != 0) out += fmt::format(",mtu={}", d.mtu);
+  if (!d.domain.empty()) out += ",domain=" + d.domain;
+  if (!d.hostname.empty()) out += ",hostname=" + d.hostname;
+  for (const auto& [code, value] : d.options)
+    out += fmt::format(",option{}={}", code, hex_text(value));
+  return out + ")";
+}
+
+}  // namespace weft::datapath
