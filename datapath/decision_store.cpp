@@ -23,8 +23,8 @@ std::uint32_t hash_of(const Decision& d) {
 }
 
 bool one(const Decision& a, const Decision& b) {
-  if (!a.same_effect(b) || a.rules != b.rules || a.tables != b.tables ||
-      a.counters != b.counters) return false;
+  if (!a.same_effect(b) || a.rules != b.rules || a.tables != b.tables || a.counters != b.counters)
+    return false;
   for (std::size_t i = 0; i < a.outers.size(); ++i)
     if (a.outers[i].encap != b.outers[i].encap || a.outers[i].overhead != b.outers[i].overhead)
       return false;

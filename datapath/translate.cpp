@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "datapath/tunnel/nvgre.h"
 #include "datapath/learn.h"
 #include "datapath/text_piece.h"
+#include "datapath/tunnel/nvgre.h"
 
 namespace weft::datapath {
 namespace {

@@ -11,6 +11,7 @@
 #include "datapath/nat.h"
 #include "datapath/rule.h"
 #include "datapath/wire/wire.h"
+#include "tests/fuzz/switch_entry.h"
 #include "tests/fuzz/wire_entry.h"
 
 namespace weft::fuzz {
@@ -220,6 +221,7 @@ inline constexpr Target kTargets[] = {
     {"nat", nat_one},
     {"import", import_one},
     {"rule", rule_one},
+    {"switch", switch_file},
 };
 
 }  // namespace weft::fuzz

@@ -2,13 +2,19 @@
 // each action does at once what its documentation says. No masks, no caches, no decisions, no
 // bytes. (Connections are the real ConnTrack, which has a twin of its own.)
 //
-// Answers and tunnels are not modelled: they have tests with golden bytes.
+// Meters of packets are; each asks the whole history of what it let through. Answers and tunnels
+// are not modelled: they have tests with golden bytes.
 #pragma once
 
+#include <algorithm>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "datapath/conntrack.h"
+#include "datapath/group.h"
+#include "datapath/meter.h"
+#include "datapath/mirror.h"
 #include "datapath/rule.h"
 #include "datapath/verdict.h"
 #include "tests/oracle/classifier_twin.h"
@@ -23,12 +29,21 @@ struct TwinOutput {
 struct TwinResult {
   std::vector<TwinOutput> out;
   std::vector<DropReason> dropped;
+  std::vector<datapath::FlowKey> controller;
 };
 
 class PipelineTwin {
  public:
   std::vector<datapath::Rule> rules;
   std::vector<std::uint32_t> ports;  // of VMs
+  std::vector<std::uint32_t> down;   // of those
+  std::vector<datapath::Group> groups;
+  struct Limit {
+    datapath::Meter meter;
+    std::vector<Time> admitted{};
+  };
+  std::vector<Limit> meters;
+  std::vector<datapath::Mirror> mirrors;
   datapath::ConnTrack connections;
 
   void add(const datapath::Rule& r) {
@@ -51,6 +66,8 @@ class PipelineTwin {
     One one;
     one.key = key;
     one.in_port = key.get(datapath::place::in_port);
+    for (std::size_t i = 0; i < mirrors.size(); ++i)
+      if (mirrors[i].from == std::vector{static_cast<std::uint32_t>(one.in_port)}) mirror(one, i);
     go(one, 0);
     return result_;
   }
@@ -65,14 +82,25 @@ class PipelineTwin {
     bool ended = false;
     int weight = 0;
     DropReason reason = DropReason::no_rule;
-    int takers = 0;
+    int takers = 0;         // actions that take the packet, whether they are reached or not
+    bool exceeded = false;  // a meter has stopped it; the rest is only looked through
+    int takers_behind = 0;  // ... for takers there
+    std::uint32_t mirrored = 0;
+    std::vector<Ip6> stack;
+    std::vector<datapath::Rule> learned;
     int next_table = 0;        // of a copy that waits
     std::vector<One> pending;  // copies made by ct(table=N)
   };
 
   void go(One& p, int table) {
     visit(p, table);
-    if (p.takers == 0) result_.dropped.push_back(p.reason);
+    // Who teaches a rule does not see it yet; what it forked does.
+    learn(p);
+    for (const datapath::Rule& r : std::exchange(later_, {})) add(r);
+    if (p.exceeded && (p.takers == 0 || p.takers_behind > 0))
+      result_.dropped.push_back(DropReason::meter_exceeded);
+    else if (p.takers == 0)
+      result_.dropped.push_back(p.reason);
     auto pending = std::move(p.pending);
     for (One& copy : pending) go(copy, copy.next_table);
   }
@@ -94,10 +122,8 @@ class PipelineTwin {
     const datapath::Rule* rule = best(p.key, table);
     if (rule == nullptr) return suppose(p, DropReason::no_rule, 1);
     suppose(p, DropReason::rule_drop, 1);
-    for (const datapath::Action& a : rule->actions) {
-      if (p.ended) return;
-      act(p, a);
-    }
+    const auto list = rule->actions;
+    actions(p, list);
   }
 
   static bool has(const datapath::FlowKey& k, datapath::Prerequisite need) {
@@ -193,6 +219,10 @@ class PipelineTwin {
       for (unsigned n = 0; n < a.source.bits && n < 16; ++n)
         if (bit_of(v, a.source.from + n)) zone = static_cast<std::uint16_t>(zone | 1u << n);
     }
+    if (p.exceeded) {
+      if (a.table != datapath::Action::kNoTable) take(p);
+      return;
+    }
     const datapath::CtPacket c = ct_packet(p.key);
     if (!a.commit) {
       p.ct = connections.track(c, zone, now_);
@@ -218,9 +248,11 @@ class PipelineTwin {
     p.tracked = true;
     p.zone = zone;
     if (a.table == datapath::Action::kNoTable) return;
-    ++p.takers;
+    take(p);
     One copy;
     copy.key = p.key;
+    copy.mirrored = p.mirrored;
+    copy.stack = p.stack;
     copy.in_port = p.in_port;
     copy.tracked = true;
     copy.zone = zone;
@@ -245,10 +277,160 @@ class PipelineTwin {
 
   void output(One& p, std::uint64_t port) {
     if (port == p.in_port) return suppose(p, DropReason::same_port, 2);
-    if (std::find(ports.begin(), ports.end(), port) == ports.end())
-      return suppose(p, DropReason::no_port, 2);
+    if (!is_up(port)) return suppose(p, DropReason::no_port, 2);
+    for (std::size_t i = 0; i < mirrors.size(); ++i)
+      if (mirrors[i].to == std::vector{static_cast<std::uint32_t>(port)}) mirror(p, i);
+    if (take(p)) result_.out.push_back({static_cast<std::uint32_t>(port), p.key});
+  }
+
+  bool is_up(std::uint64_t port) const {
+    return std::find(ports.begin(), ports.end(), port) != ports.end() &&
+           std::find(down.begin(), down.end(), port) == down.end();
+  }
+  /// True if the packet is still there to be taken.
+  static bool take(One& p) {
     ++p.takers;
-    result_.out.push_back({static_cast<std::uint32_t>(port), p.key});
+    p.takers_behind += p.exceeded ? 1 : 0;
+    return !p.exceeded;
+  }
+  /// Random mirrors have one port of a kind, and another one as their output.
+  void mirror(One& p, std::size_t i) {
+    const auto output = mirrors[i].output;
+    if ((p.mirrored >> i & 1) != 0 || p.in_port == output || !is_up(output)) return;
+    p.mirrored |= 1u << i;
+    if (!p.exceeded) result_.out.push_back({output, p.key});
+  }
+
+  template <class Run>
+  void on_a_copy(One& p, Run run) {
+    One copy = p;
+    copy.takers = copy.takers_behind = 0;
+    copy.pending.clear();
+    copy.learned.clear();
+    run(copy);
+    p.weight = copy.weight;
+    p.reason = copy.reason;
+    p.mirrored = copy.mirrored;
+    for (One& next : copy.pending) p.pending.push_back(next);
+    learn(copy);
+    if (copy.takers == 0) return;
+    const bool stopped_inside = copy.exceeded && !p.exceeded;
+    if (stopped_inside && copy.takers_behind > 0)
+      result_.dropped.push_back(DropReason::meter_exceeded);
+    take(p);
+  }
+  void actions(One& p, const std::vector<datapath::Action>& list) {
+    for (const datapath::Action& a : list) {
+      if (p.ended) return;
+      act(p, a);
+    }
+  }
+
+  bool is_live(const datapath::Bucket& b) const {
+    if (b.watch_port != datapath::Bucket::kNone && !is_up(b.watch_port)) return false;
+    if (b.watch_group == datapath::Bucket::kNone) return true;
+    for (const auto& g : groups)
+      if (g.id == b.watch_group)
+        for (const auto& inner : g.buckets)
+          if (is_live(inner)) return true;
+    return false;
+  }
+  void group(One& p, std::uint32_t id) {
+    const datapath::Group* g = nullptr;
+    for (const auto& x : groups)
+      if (x.id == id) g = &x;
+    if (g == nullptr) return suppose(p, DropReason::no_bucket, 2);
+    std::vector<const datapath::Bucket*> run;
+    for (const auto& b : g->buckets)
+      if (is_live(b)) run.push_back(&b);
+    if (g->type == datapath::GroupType::all) {
+      suppose(p, DropReason::no_bucket, 1);
+    } else {
+      if (g->type == datapath::GroupType::select && !run.empty()) {
+        // Each bucket as often as it weighs; which is a matter of the hash, which is the real one.
+        std::vector<const datapath::Bucket*> shares;
+        for (const auto* b : run) shares.insert(shares.end(), b->weight, b);
+        datapath::FlowMask unused;
+        const std::uint64_t hash = datapath::group_hash(*g, p.key, unused);
+        run = {shares[static_cast<std::size_t>(
+            static_cast<unsigned __int128>(hash) * shares.size() >> 64)]};
+      }
+      if (run.empty()) return suppose(p, DropReason::no_bucket, 2);
+      run.resize(1);
+    }
+    for (const auto* b : run)
+      on_a_copy(p, [&](One& copy) {
+        suppose(copy, DropReason::rule_drop, 1);
+        actions(copy, b->actions);
+      });
+  }
+
+  void meter(One& p, std::uint32_t id) {
+    if (p.exceeded) return;
+    for (Limit& m : meters) {
+      if (m.meter.id != id) continue;
+      // What is left of the bucket after everything that it let through, in 10^-12 packets.
+      const auto rate = static_cast<__int128>(m.meter.bands[0].rate);
+      const __int128 packet = 1'000'000'000'000, full = m.meter.bands[0].burst * packet;
+      __int128 left = full;
+      Time then{};
+      const auto wait = [&](Time until) {
+        left = std::min(full, left + rate * (until - then).ps);
+        then = until;
+      };
+      for (const Time t : m.admitted) {
+        wait(t);
+        left -= packet;
+      }
+      wait(now_);
+      if (left < packet)
+        p.exceeded = true;
+      else
+        m.admitted.push_back(now_);
+    }
+  }
+
+  /// Bit by bit, from the key to the rule.
+  void teach(One& p, const datapath::Learn& l) {
+    if (p.exceeded) return;
+    datapath::Rule rule;
+    rule.table = l.table;
+    rule.priority = l.priority;
+    rule.cookie = l.cookie;
+    for (const datapath::LearnSpec& s : l.specs) {
+      const Ip6 source =
+          s.immediate ? s.value : datapath::read_field(p.key, datapath::info(s.source.field));
+      const unsigned from = s.immediate ? 0 : s.source.from;
+      Ip6 value{}, mask{};
+      const bool output = s.kind == datapath::LearnSpec::Kind::output;
+      const unsigned bits = output ? s.source.bits : s.target.bits;
+      for (unsigned n = 0; n < bits; ++n) {
+        const unsigned to = n + (output ? 0u : s.target.from);
+        (to < 64 ? mask.low : mask.high) |= 1ULL << (to % 64);
+        if (bit_of(source, from + n)) (to < 64 ? value.low : value.high) |= 1ULL << (to % 64);
+      }
+      datapath::Action a;
+      if (output) {
+        a.kind = datapath::ActionKind::output;
+        a.port = static_cast<std::uint32_t>(value.low);
+        rule.actions.push_back(a);
+      } else if (s.kind == datapath::LearnSpec::Kind::load) {
+        a.kind = datapath::ActionKind::set;
+        a.target = {s.target.field, 0, datapath::info(s.target.field).bits};
+        a.value = value;
+        a.mask = mask;
+        rule.actions.push_back(a);
+      } else {
+        const auto& f = datapath::info(s.target.field);
+        datapath::write_field_masked(rule.match.value, f, value, mask);
+        datapath::write_field_masked(rule.match.mask, f, mask, mask);
+      }
+    }
+    p.learned.push_back(rule);
+  }
+  void learn(One& p) {
+    for (const datapath::Rule& r : p.learned) later_.push_back(r);
+    p.learned.clear();
   }
 
   void end(One& p, DropReason r) {
@@ -283,12 +465,46 @@ class PipelineTwin {
         return ct(p, a);
       case ActionKind::pop_vlan:
         return p.key.set(place::vlan_tci, 0);
+      case ActionKind::group:
+        return group(p, a.number);
+      case ActionKind::meter:
+        return meter(p, a.number);
+      case ActionKind::learn:
+        return teach(p, a.learn.at(0));
+      case ActionKind::clone:
+        return on_a_copy(p, [&](One& copy) { actions(copy, a.nested); });
+      case ActionKind::controller:
+        if (take(p)) result_.controller.push_back(p.key);
+        return;
+      case ActionKind::exit:
+        p.ended = true;
+        return;
+      case ActionKind::push: {
+        Ip6 v{};
+        const Ip6 source = datapath::read_field(p.key, datapath::info(a.source.field));
+        for (unsigned n = 0; n < a.source.bits; ++n)
+          if (bit_of(source, a.source.from + n)) (n < 64 ? v.low : v.high) |= 1ULL << (n % 64);
+        p.stack.push_back(v);
+        return;
+      }
+      case ActionKind::pop: {
+        if (p.stack.empty()) return;
+        Ip6 value{}, mask{};
+        for (unsigned n = 0; n < a.target.bits; ++n) {
+          const unsigned to = a.target.from + n;
+          (to < 64 ? mask.low : mask.high) |= 1ULL << (to % 64);
+          if (bit_of(p.stack.back(), n)) (to < 64 ? value.low : value.high) |= 1ULL << (to % 64);
+        }
+        p.stack.pop_back();
+        return write(p, datapath::info(a.target.field), value, mask);
+      }
       default:
         throw std::logic_error("the twin does not model this action");
     }
   }
 
   TwinResult result_;
+  std::vector<datapath::Rule> later_;  // learnt, not yet there
   std::uint16_t icmp_id_ = 0;
   datapath::TcpSegment tcp_{};
   Time now_{};

@@ -33,6 +33,7 @@ Texts expected(const oracle::TwinResult& r) {
   Texts t;
   for (const auto& o : r.out) t.insert(std::to_string(o.port) + ": " + frame_text(o.key));
   for (const auto d : r.dropped) t.insert(std::string(name_of(d)));
+  for (const auto& key : r.controller) t.insert("controller: " + frame_text(key));
   return t;
 }
 Texts seen(const datapath::Outputs& o) {
@@ -43,6 +44,7 @@ Texts seen(const datapath::Outputs& o) {
              (sums == ChecksumFault::ok ? "" : to_string(sums)));
   }
   for (const auto& d : o.dropped) t.insert(std::string(name_of(d.reason)));
+  for (const auto& c : o.controller) t.insert("controller: " + frame_text(key_of(*c.packet)));
   return t;
 }
 std::string lines(const Texts& t) {
@@ -64,6 +66,15 @@ std::string compare(std::uint64_t seed, datapath::CacheOptions options, Tally& t
   if (!fault.empty()) REQUIRE(lab.pipeline.plant(fault).ok());
   oracle::PipelineTwin twin;
   twin.ports = {1, 2, 3, 4, 10, 11, 20, 30};
+  for (const std::string& line : random.surroundings()) {
+    if (line[0] == 'm' && line[1] == 'i' && seed % 3 != 1) continue;
+    lab.rules(line);
+    const auto s = datapath::parse_statement(line).value();
+    using Subject = datapath::Statement::Subject;
+    if (s.subject == Subject::group) twin.groups.push_back(s.group);
+    if (s.subject == Subject::meter) twin.meters.push_back({s.meter});
+    if (s.subject == Subject::mirror) twin.mirrors.push_back(s.mirror);
+  }
   std::vector<std::string> texts;
   std::vector<std::pair<FlowSpec, std::uint32_t>> sent;
   const unsigned tables = 4;
@@ -81,6 +92,13 @@ std::string compare(std::uint64_t seed, datapath::CacheOptions options, Tally& t
         twin.remove(rule);
         REQUIRE(lab.pipeline.delete_flow(text).ok() == (twin.rules.size() < before));
       }
+    }
+    if (random.below(30) == 0) {
+      // A port fails or comes back.
+      const auto port = static_cast<std::uint32_t>(1 + random.below(4));
+      const bool up = std::erase(twin.down, port) != 0;
+      if (!up) twin.down.push_back(port);
+      lab.pipeline.set_port_up(datapath::PortNo{port}, up);
     }
     lab.now += milliseconds(10);
     if (random.below(10) == 0) lab.pipeline.expire(lab.now);
@@ -101,6 +119,9 @@ std::string compare(std::uint64_t seed, datapath::CacheOptions options, Tally& t
       return e.what();
     }
     const Texts want = expected(result), got = seen(lab.outputs);
+    if (lab.pipeline.stats().rules != twin.rules.size())
+      return "seed " + std::to_string(seed) + ": " + std::to_string(twin.rules.size()) +
+             " rules wanted, got " + std::to_string(lab.pipeline.stats().rules) + "\n" + trace;
     if (want != got || lab.pipeline.stats().connections != twin.connections.size())
       return "seed " + std::to_string(seed) + " step " + std::to_string(step) + "\n" + trace +
              "wanted\n" + lines(want) + "got\n" + lines(got);
@@ -167,7 +188,16 @@ TEST_CASE("bits that a decision did not look at do not matter", "[pipeline][orac
     datapath::FlowTables tables(options_of(seed).classifier);
     for (int i = 0; i < 25; ++i) tables.add(datapath::parse_rule(random.rule(4)).value(), Time{});
     const datapath::Faults faults;
-    const datapath::SwitchView view{&tables, &vtep, &ports, &faults};
+    datapath::GroupTable groups;
+    datapath::MeterTable meters;
+    std::vector<datapath::Mirror> mirrors;
+    for (const std::string& line : random.surroundings()) {
+      const auto s = datapath::parse_statement(line).value();
+      if (s.subject == datapath::Statement::Subject::group) groups.put(s.group, Time{});
+      if (s.subject == datapath::Statement::Subject::meter) meters.put(s.meter, Time{});
+      if (s.subject == datapath::Statement::Subject::mirror) mirrors.push_back(s.mirror);
+    }
+    const datapath::SwitchView view{&tables, &vtep, &ports, &faults, &groups, &meters, &mirrors};
     PacketArena arena;
     PacketPool pool(arena);
     for (int n = 0; n < 8; ++n) {

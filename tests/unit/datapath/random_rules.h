@@ -85,7 +85,7 @@ class RandomRules {
     const auto reg = [this] { return "reg" + std::to_string(below(3)); };
     const auto value = [this] { return std::to_string(below(4)); };
     for (auto n = 1 + below(3); n > 0; --n) {
-      switch (below(14)) {
+      switch (below(22)) {
         case 0:
           add("set_field:" + value() + "->" + reg());
           break;
@@ -122,6 +122,33 @@ class RandomRules {
         case 11:
           add(below(2) == 0 ? "pop_vlan" : "mod_vlan_vid:" + std::to_string(100 + below(2)));
           break;
+        case 12:
+          // Group 2 leads to the last table.
+          if (const auto g = 1 + below(6); g != 2 || table + 1 < tables)
+            add("group:" + std::to_string(g));
+          break;
+        case 13:
+          add("meter:" + std::to_string(1 + below(2)));
+          break;
+        case 14:
+          add("learn(table=" + std::to_string(tables - 1) +
+              ",priority=" + std::to_string(below(5)) + (below(2) == 0 ? ",NXM_OF_IN_PORT[]" : "") +
+              ",NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[]" +
+              (below(2) == 0 ? ",NXM_NX_REG0[0..1]=NXM_NX_REG1[0..1]" : "") +
+              ",load:NXM_OF_IP_SRC[0..7]->NXM_NX_REG2[0..7],output:NXM_OF_IN_PORT[])");
+          break;
+        case 15:
+          add("clone(" + std::string(below(2) == 0 ? "dec_ttl," : "mod_vlan_vid:7,") +
+              (below(3) == 0 ? "meter:1," : "") +
+              (below(4) == 0 ? "set_field:1->reg0)" : "output:" + port() + ")"));
+          break;
+        case 16:
+          add("push:NXM_NX_REG" + std::to_string(below(3)) + "[]");
+          if (below(2) == 0) add("pop:NXM_OF_IP_DST[0..1]");
+          break;
+        case 17:
+          add(below(2) == 0 ? "pop:NXM_NX_REG0[0..3]" : "controller(id=1)");
+          break;
         default:
           if (table + 1 < tables)
             add("resubmit(," + std::to_string(table + 1 + below(tables - table - 1)) + ")");
@@ -140,6 +167,35 @@ class RandomRules {
       add(below(3) == 0 ? "output:NXM_NX_REG0[]" : "output:" + port());
     }
     return a.empty() ? "drop" : a;
+  }
+
+  /// Groups 1 to 5, meters 1 and 2, two mirrors; a line each. There is no group 6.
+  std::vector<std::string> surroundings() {
+    const auto port = [this] { return std::to_string(1 + below(4)); };
+    const auto weight = [this] { return "weight:" + std::to_string(1 + below(3)) + ","; };
+    std::vector<std::string> out;
+    out.push_back("group group_id=1,type=all,bucket=dec_ttl,output:" + port() +
+                  ",bucket=watch_port:" + port() +
+                  ",mod_dl_dst:02:00:00:00:00:07,output:" + port());
+    out.push_back("group group_id=2,type=select,bucket=" + weight() + "output:" + port() +
+                  ",bucket=" + weight() + "set_field:7->reg0,resubmit(,3)");
+    out.push_back(
+        "group group_id=3,type=select,selection_method=hash,fields(ip_src,tcp_dst=1)"
+        ",bucket=" +
+        weight() + "watch_port:2,output:" + port() + ",bucket=" + weight() + "group:4");
+    out.push_back(
+        "group group_id=4,type=ff,bucket=watch_port:2,output:2,bucket=watch_port:3,"
+        "meter:2,set_field:10.0.0.9->ip_src,output:" +
+        port());
+    out.push_back("group group_id=5,type=indirect,bucket=watch_group:4,ct(commit,zone=3),output:" +
+                  port());
+    out.push_back("meter meter=1,pktps,burst,band=type=drop,rate=20,burst_size=3");
+    out.push_back("meter meter=2,pktps,burst,band=type=drop,rate=7,burst_size=1");
+    out.push_back("mirror name=in,select_src_port=" + std::to_string(1 + below(3)) +
+                  ",output_port=4");
+    out.push_back("mirror name=out,select_dst_port=" + std::to_string(1 + below(3)) +
+                  ",output_port=4");
+    return out;
   }
 
   std::string rule(unsigned tables) {
