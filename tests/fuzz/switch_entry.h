@@ -1,5 +1,5 @@
-// What the fuzzer of switch files does to an input: every line of a switch file is read, and what is
-// understood is printed, read again and must be the same. (wire_entry.h says how such functions
+// What the fuzzer of switch files does to an input: every line of a switch file is read, and what
+// is understood is printed, read again and must be the same. (wire_entry.h says how such functions
 // report.)
 #pragma once
 
