@@ -313,6 +313,13 @@ int run(const Flags& flags) {
   datapath::Outputs outputs;
   std::optional<pcap::CapturedPacket> first;
   Time now{}, next_expiry{};
+  // Fragments and STT segments whose packets never became whole.
+  const auto expire = [&](Time until) {
+    outputs.clear();
+    lab.pipeline.expire(until, outputs);
+    for (const auto& d : outputs.dropped) ++n.dropped[std::string(name_of(d.reason))];
+    lab.release(outputs);
+  };
   for (;;) {
     auto next = reader->next();
     if (!next) return refused(next.error());
@@ -333,7 +340,7 @@ int run(const Flags& flags) {
     }
     now = std::max(now, Time{} + captured.since(*first));
     for (; next_expiry <= now; next_expiry = std::max(next_expiry, now) + milliseconds(100))
-      lab.pipeline.expire(now);
+      expire(now);
     ++n.in;
     n.in_bytes += captured.bytes.size();
     n.cut += captured.bytes.size() < captured.original_length;
@@ -359,6 +366,7 @@ int run(const Flags& flags) {
     lab.release(outputs);
   }
   if (auto r = capture.close(); !r) return refused(r.error());
+  if (!flags.dump_connections && !flags.dump_megaflows) expire(now + seconds(120));
   if (flags.json)
     print_json(lab, n, flags);
   else

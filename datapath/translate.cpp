@@ -621,6 +621,7 @@ class Translator {
     if (view_.vtep->address.is6) look_bits(destination, ~0ULL);
     look_bits(destination + 1, view_.vtep->address.is6 ? ~0ULL : 0xffffffffULL);
     if (carries_ports(port.tunnel)) look(place::tun_metadata0);
+    if (port.tunnel == TunnelKind::geneve) look(place::tun_flags);
     OuterStep outer;
     if (!make_outer_step(view_, port, key_, back, outer)) return false;
     index = static_cast<std::uint32_t>(out_.outers.size());
@@ -742,7 +743,10 @@ bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowK
                      OuterStep& outer) {
   const VtepConfig& vtep = *view.vtep;
   Ip6 to = key.get128(back ? place::tun_src : place::tun_dst);
-  if (!port.remote.is_zero()) to = port.remote.bits;
+  if (!port.remote.is_zero()) {
+    if (port.remote.is6 != vtep.address.is6) return false;
+    to = port.remote.bits;
+  }
   if (!vtep.address.is6) to = {0, to.low & 0xffffffff};
   if (to == Ip6{}) return false;
   outer.port = port.number.value;
@@ -770,6 +774,7 @@ bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowK
     if (option != 0 || port.tunnel == TunnelKind::stt) e.ports = logical;
     if (port.tunnel == TunnelKind::stt) e.vni &= 0xffffffff;
   }
+  e.control = port.tunnel == TunnelKind::geneve && (key.get(place::tun_flags) & 1) != 0;
   outer.overhead = overhead_of(e);
   outer.bytes = make_outer(e);
   return true;

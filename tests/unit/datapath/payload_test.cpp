@@ -41,7 +41,7 @@ TEST_CASE("payload bytes follow the documented function") {
   const auto bytes = bytes_of(Payload::stream(42, 0, 4096));
   for (std::size_t block = 0; block < 32; ++block)
     for (std::size_t half = 0; half < 2; ++half) {
-      auto value = [&](std::size_t i) { return bytes[(block * 64 + i) * 2 + half] - 0x40u; };
+      auto value = [&](std::size_t i) { return bytes[(block * 64 + i) * 2 + half] - 0x80u; };
       const unsigned step = (value(1) - value(0)) & 63;
       REQUIRE(step % 2 == 1);
       for (std::size_t i = 0; i < 64; ++i) REQUIRE(value(i) == ((value(0) + step * i) & 63));
