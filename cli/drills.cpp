@@ -162,8 +162,8 @@ void stateful(std::string_view fault) {
            {kTrack, kInvalid,
             "table=1,priority=5,ct_state=+est+trk,ct_mark=5,ip,in_port=1,actions=output:2",
             "table=1,priority=5,ct_state=+est+rpl+trk,ct_mark=5,ip,in_port=2,actions=output:1",
-            "table=1,priority=4,ct_state=+new+trk,ip,in_port=1,"
-            "actions=ct(commit,zone=3,exec(set_field:5->ct_mark)),output:2",
+            "table=1,priority=4,ct_state=+new,ip,in_port=1,actions=resubmit(,2)",
+            "table=2,actions=ct(commit,zone=3,exec(set_field:5->ct_mark)),output:2",
             "table=1,priority=1,actions=drop(policy)"});
   Spec out{.flags = Tcp::kSyn, .sequence = 1000, .length = 0};
   s.send_to(out, 1, "2", "the SYN");
@@ -207,6 +207,12 @@ void limits(std::string_view fault) {
     p.tuple.src_port = n;
     expect(table.commit(p, 1, Time{}).created, "a zone refused what its limit allows");
   }
+  Switch s(fault, {"ip,actions=ct(commit,zone=4),output:2"});
+  s.pipeline->connection_tracking().set_zone_limit(4, 1);
+  s.send_to({}, 1, "2", "the one connection of its zone");
+  Spec second;
+  second.src_port = 9;
+  s.send_to(second, 1, "ct.full", "a connection beyond the limit of its zone");
   p.tuple.src_port = 9;
   expect(table.commit(p, 1, Time{}).refused == CtResult::Refused::full,
          "a zone took more connections than its limit");
@@ -214,8 +220,8 @@ void limits(std::string_view fault) {
 
 const std::initializer_list<const char*> kGateway = {
     kTrack,
-    "table=1,priority=5,ct_state=+new+trk,ip,in_port=1,"
-    "actions=ct(commit,zone=3,nat(src=192.0.2.1:1000-1002)),output:2",
+    "table=1,priority=5,ct_state=+new,ip,in_port=1,actions=resubmit(,2)",
+    "table=2,actions=ct(commit,zone=3,nat(src=192.0.2.1:1000-1002)),output:2",
     "table=1,priority=4,ct_state=+trk+rpl,ip,in_port=2,actions=output:1",
     "table=1,priority=4,ct_state=+trk+rel,ip,in_port=2,actions=output:1",
     "table=1,priority=4,ct_state=+trk+est,ip,in_port=1,actions=output:2",

@@ -189,6 +189,7 @@ std::vector<std::string> ConnTrack::dump(Time now) const {
     return a.zone != b.zone ? a.zone < b.zone : a.original < b.original;
   });
   std::vector<std::string> out;
+  out.reserve(all.size());
   for (const Connection& c : all) out.push_back(connection_text(c));
   return out;
 }

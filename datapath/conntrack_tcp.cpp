@@ -126,11 +126,8 @@ bool in_window(T& t, TcpState state, const TcpSegment& s, bool reply, std::uint8
     begin_side(t, me, s, reply);
     if (reply && !acks) return true;
   }
-  if (!acks) {
-    ack = sack = t.end[you];
-  } else if (has(s.flags, Flags::kRst) && ack == 0) {
-    ack = sack = t.end[you];  // some stacks set ACK in a RST and no number
-  }
+  // Some stacks set ACK in a RST and no number.
+  if (!acks || (has(s.flags, Flags::kRst) && ack == 0)) ack = sack = t.end[you];
   if (has(s.flags, Flags::kRst) && sequence == 0 && state == TcpState::syn_sent)
     sequence = end = t.end[me];  // the answer to a SYN
 

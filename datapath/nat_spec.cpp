@@ -90,7 +90,8 @@ Result<NatSpec> parse_nat(std::string_view text, int column) {
       spec.kind = name == "src" ? NatSpec::Kind::source : NatSpec::Kind::destination;
       if (equals != std::string_view::npos && equals + 1 < item.size()) {
         const int value = here + static_cast<int>(equals) + 1;
-        if (auto r = read_range(spec, item.substr(equals + 1), value); !r) return r.error();
+        const Result<> read = read_range(spec, item.substr(equals + 1), value);
+        if (!read.ok()) return read.error();
       } else if (name == "dst" || equals != std::string_view::npos) {
         return wrong(here, fmt::format("{} has no address", name));
       }

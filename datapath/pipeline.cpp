@@ -600,6 +600,8 @@ void Pipeline::import_zone(std::uint16_t zone, std::span<const ConnectionState> 
   }
 }
 
+ConnTrack& Pipeline::connection_tracking() { return impl_->connections; }
+
 const PipelineStats& Pipeline::stats() const {
   PipelineStats& s = impl_->reported;
   s = impl_->stats;

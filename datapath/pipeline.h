@@ -175,6 +175,8 @@ struct ConnectionState {
   std::vector<std::uint8_t> bytes;  ///< opaque, versioned; see conntrack.h
 };
 
+class ConnTrack;
+
 class Pipeline {
  public:
   /// `new_packet_id` names packets the switch creates; `pool` is the calling thread's.
@@ -232,6 +234,9 @@ class Pipeline {
   /// Connections of a conntrack zone, taken out / put in for a VM that moves.
   std::vector<ConnectionState> export_zone(std::uint16_t zone, Time now);
   void import_zone(std::uint16_t zone, std::span<const ConnectionState> states, Time now);
+
+  /// Its connections: for options, limits and timeouts of zones (conntrack.h), and for looking.
+  ConnTrack& connection_tracking();
 
   const PipelineStats& stats() const;
   /// Compares the next packets' cached decision with the slow path; a difference is an

@@ -66,6 +66,7 @@ TEST_CASE("seeds of the fuzzers, and mutations of them") {
     std::sort(files.begin(), files.end());
     REQUIRE(files.size() >= 3);
     std::vector<test::Bytes> seeds;
+    seeds.reserve(files.size());
     for (const auto& f : files) seeds.push_back(read(f));
     test::Lcg random{17};
     for (std::size_t i = 0; i < seeds.size(); ++i) {

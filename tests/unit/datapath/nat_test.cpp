@@ -13,7 +13,6 @@ using datapath::CtCommit;
 using datapath::CtPacket;
 using datapath::CtResult;
 using datapath::CtTuple;
-using datapath::NatSpec;
 using datapath::parse_nat;
 
 TEST_CASE("nat() as text, both ways", "[nat]") {
