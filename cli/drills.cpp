@@ -350,6 +350,23 @@ void timeouts(std::string_view fault) {
   s.send_to({}, 1, "policy", "a packet whose rules' time is up");
 }
 
+void learning(std::string_view fault) {
+  constexpr const char* kLearn =
+      "priority=9,in_port=1,udp,actions=learn(table=1,hard_timeout=3,eth_type=0x800,nw_proto=17,"
+      "NXM_OF_IP_DST[]=NXM_OF_IP_SRC[],output:NXM_OF_IN_PORT[]),output:2";
+  Switch s(fault, {kLearn, "priority=8,in_port=2,actions=resubmit(,1)",
+                   "table=1,priority=1,actions=drop(policy)"});
+  const Spec out, back = turned(out);
+  s.send_to(back, 2, "policy", "an answer before the question");
+  s.send_to(out, 1, "2", "the question");
+  s.send_to(back, 2, "1", "the answer, by a learned rule");
+  for (int i = 0; i < 40; ++i) {
+    s.now += milliseconds(100);
+    s.pipeline->expire(s.now);
+  }
+  s.send_to(back, 2, "policy", "an answer whose learned rule's time is up");
+}
+
 TunnelEncap encap_of(TunnelKind kind) {
   TunnelEncap e;
   e.kind = kind;
@@ -416,7 +433,8 @@ struct Drill {
 constexpr Drill kDrills[] = {
     {"stateful policy", stateful}, {"limits", limits},     {"gateway", nat},
     {"ICMP errors", quotes},       {"moving", moving},     {"caches", caches},
-    {"counting", counting},        {"timeouts", timeouts}, {"tunnel endpoint", tunnels},
+    {"counting", counting},        {"learning", learning}, {"timeouts", timeouts},
+    {"tunnel endpoint", tunnels},
 };
 
 }  // namespace
