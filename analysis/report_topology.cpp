@@ -144,8 +144,9 @@ class Picture {
       const Spot& s = spots_[node];
       const auto per_row = std::max<std::size_t>(static_cast<std::size_t>(s.width / 13), 1);
       const std::size_t k = filled[node]++;
+      const std::size_t row = k / per_row;
       const double x = s.x - s.width / 2 + 13.0 * static_cast<double>(k % per_row);
-      const double y = s.y + kNodeHeight / 2 + 6 + 13.0 * static_cast<double>(k / per_row);
+      const double y = s.y + kNodeHeight / 2 + 6 + 13.0 * static_cast<double>(row);
       height_ = std::max(height_, y + 24);
       return std::pair(x, y);
     };

@@ -324,6 +324,7 @@ class Summary {
               2);
     if (e.workers.size() > 1) {
       std::vector<std::string> shares;
+      shares.reserve(e.workers.size());
       for (const WorkerFigures& x : e.workers) {
         shares.push_back(
             fmt::format("{} ({})", format_count(x.events), human_ppm(ppm(x.events, e.events))));

@@ -136,6 +136,7 @@ Table addresses(const Scenario& s) {
 
 void print(const Table& table) {
   std::vector<std::size_t> width;
+  width.reserve(table.columns.size());
   for (const auto& c : table.columns) width.push_back(c.size());
   for (const auto& row : table.rows) {
     for (std::size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], row[c].size());

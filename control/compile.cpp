@@ -64,6 +64,7 @@ std::uint64_t profile_id(const std::string& tenant, const std::set<Peer>& peers)
 
 std::vector<Prefix> prefixes_of(const Port& port) {
   std::vector<Prefix> out;
+  out.reserve(port.addresses.size());
   for (const IpAddress& a : port.addresses) out.push_back({a, a.is6 ? 128 : 32});
   return out;
 }
@@ -84,6 +85,14 @@ std::vector<Flow> flows_from(const Intent& now, const Acl& acl, std::uint64_t pr
 
 std::string acl_range(std::uint64_t profile, const std::string& acl) {
   return profile_range(profile) + acl + "|";
+}
+
+/// A row before or after its change; one of the two exists.
+template <class Row>
+const Row& either(const Row* before, const Row* after) {
+  const Row* row = after != nullptr ? after : before;
+  WEFT_CHECK(row != nullptr, "a change without a row");
+  return *row;
 }
 
 }  // namespace
@@ -140,7 +149,7 @@ void Compiler::note(const Intent&, const Tenant* before, const Tenant* after, Di
 }
 
 void Compiler::note(const Intent& now, const Network* before, const Network* after, Dirty& dirty) {
-  if (after == nullptr || (before != nullptr && before->vni != after->vni)) {
+  if (before != nullptr && (after == nullptr || before->vni != after->vni)) {
     remove(network_range(before->vni) + "net");
   }
   if (after == nullptr) return;
@@ -152,11 +161,11 @@ void Compiler::note(const Intent& now, const Network* before, const Network* aft
 }
 
 void Compiler::note(const Intent&, const Router* before, const Router* after, Dirty& dirty) {
-  dirty.routers.insert(after != nullptr ? after->name : before->name);
+  dirty.routers.insert(either(before, after).name);
 }
 
 void Compiler::note(const Intent& now, const Port* before, const Port* after, Dirty& dirty) {
-  const std::string& name = after != nullptr ? after->name : before->name;
+  const std::string& name = either(before, after).name;
   dirty.ports.insert(name);
   dirty.reprofile.insert(name);
   if (before != nullptr && after != nullptr && before->addresses == after->addresses) return;
@@ -180,7 +189,7 @@ void Compiler::note(const Intent& now, const Group* before, const Group* after, 
   std::vector<std::string> moved;
   std::set_symmetric_difference(was.begin(), was.end(), is.begin(), is.end(),
                                 std::back_inserter(moved));
-  const std::string& name = after != nullptr ? after->name : before->name;
+  const std::string& name = either(before, after).name;
   for (const std::string& port : moved) {
     dirty.reprofile.insert(port);
     note_source_group(now, name, port, dirty);
@@ -189,7 +198,7 @@ void Compiler::note(const Intent& now, const Group* before, const Group* after, 
 
 void Compiler::note(const Intent&, const AddressSet* before, const AddressSet* after,
                     Dirty& dirty) {
-  dirty.tenants.insert(after != nullptr ? after->tenant : before->tenant);
+  dirty.tenants.insert(either(before, after).tenant);
 }
 
 void Compiler::note_destination(const Intent& now, const Peer& peer, const std::string& tenant,

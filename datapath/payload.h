@@ -60,6 +60,7 @@ class Payload {
     other.forget();
   }
   Payload& operator=(const Payload& other) {
+    if (this == &other) return *this;
     if (other.bytes_ != nullptr) other.bytes_->retain();
     if (bytes_ != nullptr) bytes_->release();
     stream_ = other.stream_;

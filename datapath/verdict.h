@@ -16,6 +16,7 @@ enum class DropReason : std::uint8_t {
 };
 
 inline constexpr std::size_t kDropReasons = 0
+// NOLINTNEXTLINE(bugprone-macro-parentheses)
 #define WEFT_DROP(id, name, meaning) +1
 #include "datapath/drop_reasons.def"
 #undef WEFT_DROP

@@ -173,8 +173,8 @@ class Calendar {
   }
   void clear_slot(Level& level, std::uint64_t slot) {
     level.cursors[slot] = nullptr;
-    if ((level.used[slot >> 6] &= ~(1ULL << (slot & 63))) == 0)
-      level.summary &= ~(1ULL << (slot >> 6));
+    level.used[slot >> 6] &= ~(1ULL << (slot & 63));
+    if (level.used[slot >> 6] == 0) level.summary &= ~(1ULL << (slot >> 6));
   }
   template <class F>
   void drain_slot(Level& level, std::uint64_t slot, F&& f) {

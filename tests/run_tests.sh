@@ -11,6 +11,8 @@
 #   --list     lists the tests
 #   --jobs=N   so many at once (default: one per core)
 #
+# With WEFT_WERROR in the environment warnings are errors, with g++ and clang.
+#
 # Ends with a plain line "N passed, N failed" over all of them; exit code 0 only if none failed and
 # every variant built.
 set -u -o pipefail
@@ -30,8 +32,12 @@ done
 
 passed=0 failed=0
 failures=()
+strict=-DWEFT_WERROR=OFF
+[ -n "${WEFT_WERROR:-}" ] && strict=-DWEFT_WERROR=ON
 
-# variant NAME FOLDER CTEST-FLAGS -- CMAKE-FLAGS: configure, build, test; adds to the counts
+# variant NAME FOLDER CTEST-FLAGS -- CMAKE-FLAGS: configure, build (`targets`, or all), test; adds to
+# the counts
+targets=()
 variant() {
   local name=$1 folder=$2 ctest_flags=() line
   shift 2
@@ -41,7 +47,7 @@ variant() {
   echo "== $name"
   mkdir -p "$folder"
   if ! cmake -S "$root" -B "$folder" -G Ninja -DWEFT_TESTS=ON "$@" >"$log" 2>&1 ||
-     ! cmake --build "$folder" -j "$jobs" >"$log" 2>&1; then
+     ! cmake --build "$folder" -j "$jobs" ${targets[@]+--target "${targets[@]}"} >"$log" 2>&1; then
     grep -v '^\[[0-9]*/[0-9]*\] \(Building\|Linking\)' "$log" | tail -n 60
     echo "$name does not build (the whole output: $log)"
     failed=$((failed + 1))
@@ -73,9 +79,9 @@ variant() {
 }
 
 if [ "$quick" = yes ]; then
-  variant release "$build" -LE slow -- -DCMAKE_BUILD_TYPE=Release
+  variant release "$build" -LE slow -- -DCMAKE_BUILD_TYPE=Release "$strict"
 else
-  variant release "$build" -- -DCMAKE_BUILD_TYPE=Release
+  variant release "$build" -- -DCMAKE_BUILD_TYPE=Release "$strict"
 fi
 
 if [ "$matrix" = yes ]; then
@@ -89,11 +95,12 @@ if [ "$matrix" = yes ]; then
   fi
   short='^(unit|digests)[.]'
   variant clang "$root/build-clang" -R "$short" -- -DCMAKE_BUILD_TYPE=Release \
-    -DCMAKE_CXX_COMPILER=clang++-16 -DWEFT_BENCH=OFF
-  [ -n "${WEFT_MATRIX_CLANG_ONLY:-}" ] || variant debug "$root/build-debug" -R "$short" -- -DCMAKE_BUILD_TYPE=Debug -DWEFT_BENCH=OFF
-  [ -n "${WEFT_MATRIX_CLANG_ONLY:-}" ] || variant asan "$root/build-asan" -R '^unit[.]' -- -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_CXX_COMPILER=clang++-16 -DWEFT_BENCH=OFF "$strict"
+  variant debug "$root/build-debug" -R "$short" -- -DCMAKE_BUILD_TYPE=Debug -DWEFT_BENCH=OFF
+  variant asan "$root/build-asan" -R '^unit[.]' -- -DCMAKE_BUILD_TYPE=Release \
     -DWEFT_SANITIZE=address,undefined -DWEFT_BENCH=OFF
-  [ -n "${WEFT_MATRIX_CLANG_ONLY:-}" ] || variant tsan "$root/build-tsan" -R '^unit[.](sim|run)$|^threads[.]' -- -DCMAKE_BUILD_TYPE=Release \
+  targets=(test_sim test_run weft-bin)
+  variant tsan "$root/build-tsan" -R '^unit[.](sim|run)$|^threads[.]' -- -DCMAKE_BUILD_TYPE=Release \
     -DWEFT_SANITIZE=thread -DWEFT_BENCH=OFF
 fi
 [ "$list" = yes ] && exit 0
