@@ -40,6 +40,7 @@ struct RunIdentity {
   std::string description;
   std::string file;                    ///< as the user gave it
   std::string source;                  ///< the YAML, verbatim (copied into the run folder)
+  std::string graph;                   ///< the GraphML file that the scenario names, verbatim
   std::vector<std::string> overrides;  ///< `--set` values, in order
   std::uint64_t seed = 0;
   std::string version;

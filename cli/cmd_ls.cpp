@@ -56,12 +56,16 @@ Table switches(const Scenario& s) {
 }
 
 Table links(const Scenario& s) {
-  Table table{"links", {"link", "rate", "delay", "queue", "mtu", "ecn", "loss"}, {}};
+  Table table{"links", {"link", "rate", "delay", "queue", "mtu", "ecn", "loss", "corruption"}, {}};
   for (const auto& l : s.underlay.links) {
     table.rows.push_back({l.name, format_rate(l.rate), format_duration(l.delay),
                           format_bytes(l.queue), std::to_string(l.mtu),
                           l.ecn ? format_bytes(l.ecn->min) + "-" + format_bytes(l.ecn->max) : "-",
-                          l.loss.ppb == 0 ? "-" : fmt::format("{}ppm", l.loss.ppb / 1000)});
+                          l.loss.ppb == 0 ? "-" : scenarios::percent_text(l.loss),
+                          l.corruption.ppb == 0
+                              ? "-"
+                              : scenarios::percent_text(l.corruption) +
+                                    (l.corruption_undetected ? " undetected" : "")});
   }
   return table;
 }

@@ -351,8 +351,9 @@ struct ExpectSpec {
 struct Scenario {
   std::string name;
   std::string description;
-  std::string file;  ///< as given
-  std::string text;  ///< the source, verbatim
+  std::string file;   ///< as given
+  std::string text;   ///< the source, verbatim
+  std::string graph;  ///< the GraphML file that `underlay: {graphml: ...}` names, verbatim
   std::uint64_t seed = 1;
   Duration duration = seconds(1);
   UnderlaySpec underlay;

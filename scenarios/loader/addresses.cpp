@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "scenarios/loader/ports.h"
@@ -199,8 +200,11 @@ class Assigner {
   }
 
  private:
+  /// A router may have one address on several of its links, as a leaf has.
   void take(const NodeSpec& node, const IpAddress& address) {
-    if (taken_.insert(address).second) return;
+    const auto [owner, fresh] = written_.emplace(address, &node);
+    taken_.insert(address);
+    if (fresh || (owner->second == &node && node.kind == NodeKind::router)) return;
     context_.diag.error(node.place, fmt::format("the address {} is given twice", address.text()));
   }
 
@@ -281,6 +285,7 @@ class Assigner {
   const Plan& plan_;
   std::vector<std::vector<std::size_t>> links_of_;
   std::set<IpAddress> taken_;
+  std::map<IpAddress, const NodeSpec*> written_;
 };
 
 }  // namespace

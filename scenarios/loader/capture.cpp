@@ -15,6 +15,13 @@ std::string port_name(const UnderlaySpec& underlay, std::size_t node, std::size_
   return n.name + "." + underlay.nodes[l.a == node ? l.b : l.a].name;
 }
 
+std::string percent_text(Probability p) {
+  std::string text = fmt::format("{}.{:07}", p.ppb / 10'000'000, p.ppb % 10'000'000);
+  while (text.back() == '0') text.pop_back();
+  if (text.back() == '.') text.pop_back();
+  return text + "%";
+}
+
 const char* kind_name(NodeKind kind) {
   switch (kind) {
     case NodeKind::router:

@@ -45,6 +45,15 @@ std::string draw_dot(const Scenario& scenario) {
   return out + "}\n";
 }
 
+namespace {
+
+/// The address is one of its interfaces', and will be again.
+bool is_interface(const NodeSpec& node) {
+  return !node.interfaces.empty() && node.address == node.interfaces.front().address;
+}
+
+}  // namespace
+
 std::string draw_graphml(const Scenario& scenario) {
   // Names hold letters, digits, - and _ only, quantities no markup: nothing needs escaping. The
   // loader's own controllers are left out, or reading the file back would make them twice.
@@ -56,11 +65,12 @@ std::string draw_graphml(const Scenario& scenario) {
   std::string out =
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
       "<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">\n";
-  for (const char* key : {"kind", "ip", "memory"}) {
+  for (const char* key : {"kind", "ip", "gateway", "mac", "memory", "interfaces"}) {
     out += fmt::format("  <key id=\"{0}\" for=\"node\" attr.name=\"{0}\" attr.type=\"string\"/>\n",
                        key);
   }
-  for (const char* key : {"name", "rate", "delay", "queue", "mtu", "weight"}) {
+  for (const char* key : {"name", "rate", "delay", "queue", "mtu", "weight", "framing", "loss",
+                          "corruption", "corruption_undetected", "ecn_min", "ecn_max"}) {
     out += fmt::format("  <key id=\"{0}\" for=\"edge\" attr.name=\"{0}\" attr.type=\"string\"/>\n",
                        key);
   }
@@ -72,21 +82,39 @@ std::string draw_graphml(const Scenario& scenario) {
     const NodeSpec& node = underlay.nodes[n];
     if (own(n)) continue;
     out += fmt::format("    <node id=\"{}\">{}", node.name, data("kind", kind_name(node.kind)));
-    if (is_machine(node) && node.address) {
+    if (node.address && !is_interface(node)) {
       out += data("ip", fmt::format("{}/{}", node.address->text(), node.prefix_length));
     }
+    if (node.gateway) out += data("gateway", node.gateway->text());
+    if (node.mac != Mac{}) out += data("mac", node.mac.text());
+    std::string interfaces;
+    for (const InterfaceSpec& i : node.interfaces) {
+      const LinkSpec& link = underlay.links[i.link];
+      if (own(link.a) || own(link.b)) continue;
+      interfaces += fmt::format("{}{}={}/{}", interfaces.empty() ? "" : " ", link.name,
+                                i.address.text(), i.prefix_length);
+    }
+    if (!interfaces.empty()) out += data("interfaces", interfaces);
     if (node.memory) out += data("memory", fmt::format("{}B", node.memory->bytes));
     out += "</node>\n";
   }
   for (const LinkSpec& link : underlay.links) {
     if (own(link.a) || own(link.b)) continue;
-    out += fmt::format("    <edge source=\"{}\" target=\"{}\">{}{}{}{}{}{}</edge>\n",
-                       underlay.nodes[link.a].name, underlay.nodes[link.b].name,
-                       data("name", link.name), data("rate", fmt::format("{}bps", link.rate.bps)),
-                       data("delay", fmt::format("{}ps", link.delay.ps)),
-                       data("queue", fmt::format("{}B", link.queue.bytes)),
-                       data("mtu", std::to_string(link.mtu)),
-                       data("weight", std::to_string(link.weight)));
+    out += fmt::format("    <edge source=\"{}\" target=\"{}\">", underlay.nodes[link.a].name,
+                       underlay.nodes[link.b].name);
+    out += data("name", link.name) + data("rate", fmt::format("{}bps", link.rate.bps)) +
+           data("delay", fmt::format("{}ps", link.delay.ps)) +
+           data("queue", fmt::format("{}B", link.queue.bytes)) +
+           data("mtu", std::to_string(link.mtu)) + data("weight", std::to_string(link.weight)) +
+           data("framing", std::to_string(link.framing));
+    if (link.loss.ppb > 0) out += data("loss", percent_text(link.loss));
+    if (link.corruption.ppb > 0) out += data("corruption", percent_text(link.corruption));
+    if (link.corruption_undetected) out += data("corruption_undetected", "true");
+    if (link.ecn) {
+      out += data("ecn_min", fmt::format("{}B", link.ecn->min.bytes)) +
+             data("ecn_max", fmt::format("{}B", link.ecn->max.bytes));
+    }
+    out += "</edge>\n";
   }
   return out + "  </graph>\n</graphml>\n";
 }

@@ -381,6 +381,24 @@ class EventsReader {
       if (!failed) {
         diag_.error(event.place, fmt::format("`{}` heals what no event fails", event.name),
                     "add the `fail`, or remove this");
+        continue;
+      }
+      if (!event.at) continue;
+      const EventSpec* later = nullptr;  // of the failures, all of which come too late
+      for (const EventSpec& other : events_) {
+        if (!other.fail || other.fail->link != event.heal->link ||
+            other.fail->node != event.heal->node)
+          continue;
+        const bool may_precede = !other.at || *other.at <= *event.at;
+        if (later == nullptr || may_precede) later = &other;
+        if (may_precede) break;
+      }
+      if (later->at && *later->at > *event.at) {
+        diag_.error(event.place,
+                    fmt::format("`{}` heals at {} what fails only later: `{}` (line {}) at {}",
+                                event.name, format_time(*event.at), later->name, later->place.line,
+                                format_time(*later->at)),
+                    "times are those of the run: give the `heal` a later `at`");
       }
     }
   }

@@ -96,9 +96,20 @@ class ExpectReader {
       // Under `drops:` itself, the subject is not a measure.
       expect_.measures.emplace_back(measure.name, read_bounds(*value, measure));
     }
-    read_window(reader);
     const std::size_t errors = diag_.count();
-    reader.finish();
+    if (!has_window(expect_.subject)) {
+      for (const char* key : {"window", "during"}) {
+        if (const YamlNode::Entry* entry = node.find(key)) {
+          diag_.error(entry->place,
+                      fmt::format("`{}` of what is judged over the whole run only", key),
+                      "windows belong to expectations about traffic, links and drops");
+        }
+      }
+      if (diag_.count() == errors) reader.finish();
+    } else {
+      read_window(reader);
+      reader.finish();
+    }
     if (diag_.count() == errors && expect_.measures.empty() && !expect_.dropped_by &&
         node.kind == YamlNode::Kind::map) {
       std::vector<std::string> names;
@@ -112,6 +123,11 @@ class ExpectReader {
  private:
   static constexpr const char* kSubjects[] = {"migration", "traffic",    "link",
                                               "caches",    "controller", "drops"};
+
+  /// Migrations, caches and controllers are counted over the whole run only.
+  static bool has_window(Subject subject) {
+    return subject == Subject::traffic || subject == Subject::link || subject == Subject::drops;
+  }
 
   static std::string section_name(const YamlNode& node) {
     for (const char* subject : kSubjects) {

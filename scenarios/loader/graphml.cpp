@@ -1,8 +1,10 @@
-// GraphML: nodes with `kind` (default: router), `ip`, `gateway`, `memory`; edges with `name` and
-// the keys of a link, in the scenario's units ("rate" = "10Gbps"). The file is turned into the same
-// tree that a scenario's `nodes` and `links` make, so that there is one set of checks, and the
-// errors point into the GraphML file. Only what GraphML needs of XML is read: elements, attributes,
-// character data, comments, the five named entities; no DTD, so no entity bombs.
+// GraphML: nodes with `kind` (default: router), `ip`, `gateway`, `mac`, `memory`, `interfaces`
+// ("LINK=10.0.0.1/24 ..."); edges with `name` and the keys of a link, in the scenario's units
+// ("rate" = "10Gbps"), a map's entries as keys of their own (`ecn_min`, `ecn_max`). The file is
+// turned into the same tree that a scenario's `nodes` and `links` make, so that there is one set of
+// checks, and the errors point into the GraphML file. Only what GraphML needs of XML is read:
+// elements, attributes, character data, comments, the five named entities; no DTD, so no entity
+// bombs.
 #include "scenarios/loader/graphml.h"
 
 #include <fmt/format.h>
@@ -188,6 +190,34 @@ Result<GraphTree> parse_graphml(const std::string& text, const std::string& file
   YamlNode* current = nullptr;  // the node or edge that <data> belongs to
   std::string data_key;
   Place data_place;
+  const auto scalar = [&](const std::string& value) {
+    return make(YamlNode::Kind::scalar, data_place, value);
+  };
+  /// What the text of a <data> is in the tree: maps are written flat, for GraphML has none.
+  const auto put = [&](const std::string& key, const std::string& value) {
+    if (key == "ecn_min" || key == "ecn_max") {
+      auto ecn = std::find_if(current->entries.begin(), current->entries.end(),
+                              [](const YamlNode::Entry& entry) { return entry.key == "ecn"; });
+      if (ecn == current->entries.end())
+        ecn = current->entries.insert(ecn,
+                                      {"ecn", data_place, make(YamlNode::Kind::map, data_place)});
+      ecn->value->entries.push_back({key.substr(4), data_place, scalar(value)});
+    } else if (key == "interfaces") {
+      YamlNode* map = make(YamlNode::Kind::map, data_place);
+      for (std::size_t at = 0; at < value.size();) {
+        const std::size_t end = std::min(value.find_first_of(" \t\r\n", at), value.size());
+        const std::string word = value.substr(at, end - at);
+        at = end + 1;
+        if (word.empty()) continue;
+        const std::size_t equals = std::min(word.find('='), word.size());
+        const std::string address = equals < word.size() ? word.substr(equals + 1) : "";
+        map->entries.push_back({word.substr(0, equals), data_place, scalar(address)});
+      }
+      current->entries.push_back({key, data_place, map});
+    } else {
+      current->entries.push_back({key, data_place, scalar(value)});
+    }
+  };
   while (true) {
     const auto token = xml.next();
     if (token == XmlReader::Token::bad) return xml.error;
@@ -195,10 +225,7 @@ Result<GraphTree> parse_graphml(const std::string& text, const std::string& file
     const Element& e = xml.element;
     if (token == XmlReader::Token::text) {
       const std::string value = trimmed(xml.text);
-      if (current != nullptr && !data_key.empty() && !value.empty()) {
-        current->entries.push_back(
-            {data_key, data_place, make(YamlNode::Kind::scalar, data_place, value)});
-      }
+      if (current != nullptr && !data_key.empty() && !value.empty()) put(data_key, value);
       continue;
     }
     if (token == XmlReader::Token::end) {
@@ -242,7 +269,11 @@ Result<GraphTree> parse_graphml(const std::string& text, const std::string& file
       const auto found = key_names.find(*key);
       data_key = found == key_names.end() ? *key : found->second;
       data_place = e.place;
-      if (current->find(data_key) != nullptr) {
+      const YamlNode::Entry* ecn = current->find("ecn");
+      const bool again = data_key.rfind("ecn_", 0) == 0
+                             ? ecn != nullptr && ecn->value->find(data_key.substr(4)) != nullptr
+                             : current->find(data_key) != nullptr;
+      if (again) {
         return Error{fmt::format("GraphML: `{}` is given twice", data_key), e.place, ""};
       }
     }

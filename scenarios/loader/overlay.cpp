@@ -84,6 +84,11 @@ void read_control(Context& context, const YamlNode& section) {
   reader.read_choice("style", control.style,
                      {{"hybrid", ControlStyle::hybrid}, {"central", ControlStyle::central}});
   reader.read_integer("controllers", control.controllers, 1, kMaxControllers);
+  if (control.controllers > 1) {
+    context.diag.error(reader.place("controllers"), "more than one controller is not there yet",
+                       "write `controllers: 1`");
+    control.controllers = 1;
+  }
   Duration latency = control.latency;
   std::vector<const char*> of_own_wires;
   const bool has_latency = reader.read("latency", latency);

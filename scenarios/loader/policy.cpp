@@ -157,37 +157,6 @@ class RuleReader {
   std::size_t tenant_;
 };
 
-bool same_match(const PolicyRuleSpec& a, const PolicyRuleSpec& b) {
-  const auto same_peer = [](const PeerSpec& x, const PeerSpec& y) {
-    return x.kind == y.kind && x.index == y.index && x.prefix == y.prefix;
-  };
-  const auto same_ports = [](const PortRange& x, const PortRange& y) {
-    return x.first == y.first && x.last == y.last;
-  };
-  return same_peer(a.from, b.from) && same_peer(a.to, b.to) && a.protocol == b.protocol &&
-         std::equal(a.ports.begin(), a.ports.end(), b.ports.begin(), b.ports.end(), same_ports);
-}
-
-void warn_of_shadowed_rules(Context& context, const PolicySpec& policy) {
-  constexpr std::size_t kCompared = 2000;  // pairs grow with the square; beyond, nobody reads it
-  const std::size_t n = std::min(policy.rules.size(), kCompared);
-  for (std::size_t j = 1; j < n; ++j) {
-    for (std::size_t i = 0; i < j; ++i) {
-      const PolicyRuleSpec &a = policy.rules[i], &b = policy.rules[j];
-      if (!same_match(a, b)) continue;
-      // Higher priority decides; at equal priority a deny; among equals the first.
-      const bool b_wins = b.priority != a.priority ? b.priority > a.priority : a.allow && !b.allow;
-      const PolicyRuleSpec& loser = b_wins ? a : b;
-      const PolicyRuleSpec& winner = b_wins ? b : a;
-      context.diag.warning(loser.place,
-                           fmt::format("rule `{}` never decides: `{}` (line {}) matches the same",
-                                       loser.name, winner.name, winner.place.line),
-                           "remove one, or change its priority");
-      break;
-    }
-  }
-}
-
 }  // namespace
 
 std::vector<PolicyRuleSpec> read_policy_rules(Context& context, const YamlNode& list,
@@ -206,30 +175,6 @@ std::vector<PolicyRuleSpec> read_policy_rules(Context& context, const YamlNode& 
     rules.push_back(std::move(*rule));
   }
   return rules;
-}
-
-void look_over(Context& context) {
-  const Scenario& scenario = context.scenario;
-  std::uint32_t mtu = UINT32_MAX;
-  const LinkSpec* narrowest = nullptr;
-  for (const LinkSpec& link : scenario.underlay.links) {
-    if (link.mtu < mtu) mtu = link.mtu, narrowest = &link;
-  }
-  const std::uint32_t overhead = tunnel_overhead(scenario);
-  for (const TenantSpec& tenant : scenario.tenants) {
-    for (const NetworkSpec& network : tenant.networks) {
-      if (narrowest == nullptr || network.mtu + overhead <= mtu) continue;
-      context.diag.warning(
-          network.place,
-          fmt::format("network {}/{} (MTU {}) does not fit the underlay: tunnels need MTU {}, link "
-                      "`{}` has {}",
-                      tenant.name, network.name, network.mtu, network.mtu + overhead,
-                      narrowest->name, mtu),
-          fmt::format("raise the links' mtu to {} or lower the network's to {}",
-                      network.mtu + overhead, mtu - overhead));
-    }
-    if (tenant.policy) warn_of_shadowed_rules(context, *tenant.policy);
-  }
 }
 
 }  // namespace weft::scenarios

@@ -13,6 +13,9 @@ std::string port_name(const UnderlaySpec& underlay, std::size_t node, std::size_
 /// As scenarios write it: "router", "switch", "hub", "host", "hypervisor".
 const char* kind_name(NodeKind kind);
 
+/// "0.1%": as scenarios write it, exactly.
+std::string percent_text(Probability p);
+
 /// A host or hypervisor: an end of the network, with one link.
 inline bool is_machine(const NodeSpec& node) {
   return node.kind == NodeKind::host || node.kind == NodeKind::hypervisor;

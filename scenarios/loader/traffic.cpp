@@ -507,6 +507,7 @@ class TrafficReader {
     const bool v4 = everyone(false), v6 = everyone(true);
     traffic_.ipv6 = wanted ? *wanted : !v4 && v6;
     if (traffic_.ipv6 ? v6 : v4) return;
+    if (!context_.tenants_whole) return;  // a bad subnet has been told of
     diag_.error(
         node.place,
         wanted ? fmt::format("not all of its ends have an {} address", *wanted ? "IPv6" : "IPv4")

@@ -272,6 +272,7 @@ std::optional<GraphTree> read_graphml(Context& context, const YamlNode& value) {
                        "the name counts from the scenario's folder");
     return std::nullopt;
   }
+  context.scenario.graph = *text;
   auto tree = parse_graphml(*text, path);
   if (!tree) {
     context.diag.error(tree.error().place, tree.error().message, tree.error().remedy);

@@ -23,11 +23,12 @@ namespace {
 
 constexpr const char* kRecord = "run.json";
 constexpr const char* kSource = "scenario.yaml";
+constexpr const char* kGraph = "underlay.graphml";
 
 /// Every file a run writes; a folder that holds anything else is not ours to delete.
 bool is_run_file(const fs::path& relative) {
   static const char* const names[] = {"summary.json", "metrics.csv", "events.jsonl", "report.html",
-                                      kSource,        kRecord,       "captures"};
+                                      kSource,        kGraph,        kRecord,        "captures"};
   const std::string first = relative.begin()->string();
   if (std::find(std::begin(names), std::end(names), first) == std::end(names)) return false;
   if (first != "captures") return relative == fs::path(first);
@@ -102,9 +103,10 @@ std::string component(const std::string& name) {
 
 std::string record_json(const analysis::Results& r) {
   const analysis::RunIdentity& id = r.identity;
-  const nlohmann::ordered_json json = {{"weft", id.version}, {"scenario", id.scenario},
-                                       {"file", id.file},    {"overrides", id.overrides},
-                                       {"seed", id.seed},    {"planned_ps", id.planned.ps}};
+  nlohmann::ordered_json json = {{"weft", id.version}, {"scenario", id.scenario},
+                                 {"file", id.file},    {"overrides", id.overrides},
+                                 {"seed", id.seed},    {"planned_ps", id.planned.ps}};
+  if (!id.graph.empty()) json["graphml"] = kGraph;
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -203,6 +205,7 @@ Result<> RunFolder::finish(analysis::Results& results) {
   // What tells what the run was comes first: it is small and makes the rest worth keeping.
   keep(kRecord, record_json(results), false);
   keep(kSource, results.identity.source, false);
+  if (!results.identity.graph.empty()) keep(kGraph, results.identity.graph, false);
   keep("metrics.csv", analysis::metrics_csv(results), true);
   keep("events.jsonl", analysis::events_jsonl(results), true);
   keep("report.html", analysis::report_html(results), true);
@@ -262,6 +265,9 @@ Result<RunRecord> read_run_record(const std::string& folder) {
     record.scenario_path = (fs::path(folder) / kSource).string();
     json.at("file").get_to(record.file);
     json.at("overrides").get_to(record.overrides);
+    // The copy of the scenario still names the graph where it lay then.
+    if (json.contains("graphml"))
+      record.overrides.push_back(std::string("underlay.graphml=") + kGraph);
     json.at("seed").get_to(record.seed);
     json.at("planned_ps").get_to(record.planned.ps);
     json.at("weft").get_to(record.version);

@@ -1,5 +1,6 @@
 // The folder of a run: summary.json, metrics.csv, events.jsonl, captures/*.pcapng, report.html,
-// and what is needed to run it again (scenario.yaml, run.json: file, overrides, seed, until).
+// and what is needed to run it again (scenario.yaml, run.json: file, overrides, seed, until; a
+// scenario that takes its underlay from a GraphML file: underlay.graphml, a copy of it).
 //
 //   RunFolder folder = RunFolder::create(options)   before the run: refuses what it must refuse
 //   folder.capture_path("hv-1-1.uplink")            captures are written during the run
@@ -60,7 +61,7 @@ class RunFolder {
 struct RunRecord {
   std::string scenario_path;  ///< the copy in the folder
   std::string file;           ///< as the user gave it then: what places in messages should say
-  std::vector<std::string> overrides;
+  std::vector<std::string> overrides;  ///< and the one that makes the copy of a GraphML file used
   std::uint64_t seed = 0;
   Duration planned{};
   std::string version;

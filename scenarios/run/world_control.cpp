@@ -124,9 +124,7 @@ void World::build_intent() {
 // an LP of its own with a pair of channels to each hypervisor.
 Result<> World::build_controller(control::ControllerOptions options) {
   const auto& control = scenario_.overlay.control;
-  if (control.controllers != 1)
-    return Error{"more than one controller is not there yet", control.place,
-                 "write `controllers: 1`"};
+  WEFT_CHECK(control.controllers == 1, "the loader lets no second controller through");
   if (control.in_band) {
     WEFT_CHECK(controller_host_ != nullptr, "a controller in band without its machine");
     controller_host_->install(std::move(options), intent_, actions_);

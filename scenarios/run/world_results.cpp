@@ -56,6 +56,7 @@ analysis::Results World::results() {
   out.identity.description = scenario_.description;
   out.identity.file = scenario_.file;
   out.identity.source = scenario_.text;
+  out.identity.graph = scenario_.graph;
   out.identity.seed = options_.seed;
   out.identity.threads = options_.threads;
   out.identity.check_level = options_.check == models::CheckLevel::basic  ? "basic"

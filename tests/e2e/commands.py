@@ -111,6 +111,23 @@ def explaining(t):
     t.check('... ends with DROPPED', re.search(r'DROPPED policy[^\n]*\n+ +dropped by policy.default of bank, '
                                                rf'[^\n]*intruder-scan.yaml:{rule}:\d+\n$', done.stdout), done.said)
 
+    # An underlay from a file: the folder holds a copy, so that the file itself may go.
+    graph = t.folder / 'graph'
+    graph.mkdir()
+    (graph / 'g.graphml').write_text(t.weft('topo', LIBRARY / 'two-vms-ping.yaml', '--format', 'graphml').stdout)
+    (graph / 's.yaml').write_text(
+        'underlay: {graphml: g.graphml}\nduration: 20ms\ntraffic: [{from: t/v-1, to: t/v-2, ping: {interval: 5ms}}]\n'
+        'tenants: {t: {networks: {n: {subnet: 10.0.0.0/24}}, groups: {v: {count: 2, network: n}}, '
+        'policy: {default: deny}}}\n')
+    run = t.run(graph / 's.yaml', 'of-graph')
+    (graph / 'g.graphml').unlink()
+    number = next(e for e in events(run) if e['kind'] == 'drop')['details']['packet']
+    done = t.weft('explain', run, '--packet', number)
+    t.check('explain --packet: of a scenario with GraphML', done.returncode == 0 and
+            'dropped by policy.default of t' in done.stdout, done.said)
+    t.check('a folder with a graph may be replaced',
+            t.weft('run', LIBRARY / 'two-vms-ping.yaml', '--out', run, '--force').returncode == 0)
+
     # A packet that arrives: numbers of delivered packets are those between the dropped ones.
     ping = t.run(LIBRARY / 'two-vms-ping.yaml', 'ping')
     delivered = None

@@ -301,17 +301,53 @@ TEST_CASE("a rule that never decides is warned of") {
   CHECK(w[0].message.find("`b` never decides: `a`") != std::string::npos);
 }
 
+TEST_CASE("what can only fail is warned of") {
+  struct Row {
+    const char* rest;
+    const char* warning;  ///< empty: none
+  };
+  const Row rows[] = {
+      {"traffic: [{from: t/g-1, to: t/g-2, udp: {rate: 1Mbps, size: 1472B}}]\n", ""},
+      {"traffic: [{from: t/g-1, to: t/g-2, udp: {rate: 1Mbps, size: 1473B}}]\n",
+       "every packet has 1501 bytes with its headers, but t/g-1 has MTU 1500"},
+      {"traffic: [{from: t/g-1, to: t/g-2, ping: {size: 7000B}}]\n", "route.too_big"},
+      {"traffic: [{from: t/g-1, to: t/g-2, bulk: {size: 7000B}}]\n", ""},
+      {"events: [{at: 1ms, migrate: {vm: t/g-1, to: hv-2-2, bandwidth: 8Mbps}}]\n",
+       "cannot converge: `t/g-1` dirties 1MB/s of memory and the copy sends 8Mbps at most"},
+      {"events: [{at: 1ms, migrate: {vm: t/g-1, to: hv-2-2, bandwidth: 9Mbps}}]\n", ""},
+      {"events: [{at: 1ms, migrate: {vm: t/g-1, to: hv-2-2}}]\n", ""},
+  };
+  for (const Row& row : rows) {
+    INFO(row.rest);
+    const Scenario s = load(kFabric +
+                            "tenants: {t: {networks: {n: {subnet: 10.0.0.0/24}}, groups: {g: "
+                            "{count: 2, network: n, dirty: 1MB/s}}}}\n" +
+                            row.rest);
+    REQUIRE(s.warnings.size() == (*row.warning == '\0' ? 0 : 1));
+    if (*row.warning != '\0') {
+      INFO(s.warnings[0].message);
+      CHECK(s.warnings[0].message.find(row.warning) != std::string::npos);
+      CHECK(s.warnings[0].place.line > 0);
+    }
+  }
+}
+
+TEST_CASE("a bad subnet is told of once") {
+  const auto result = load_scenario_text(
+      with_vms(2, "10.0.0.0/33") + "traffic: [{from: t/g-1, to: t/g-2, ping: {}}]\n", "test.yaml");
+  REQUIRE(result.errors.size() == 1);
+  CHECK(result.errors[0].message.find("33") != std::string::npos);
+}
+
 TEST_CASE("controllers through the fabric are nodes") {
-  const Scenario s =
-      load(kFabric + "overlay: {control: {through: fabric, controllers: 2, attach: leaf-3}}\n");
+  const Scenario s = load(kFabric + "overlay: {control: {through: fabric, attach: leaf-3}}\n");
   REQUIRE(s.overlay.control.attach);
   const std::size_t first = *s.overlay.control.attach;
   CHECK(s.underlay.nodes[first].name == "controller-1");
-  CHECK(s.underlay.nodes[first + 1].name == "controller-2");
   CHECK(s.underlay.nodes[first].kind == NodeKind::host);
   CHECK(s.underlay.nodes[first].address->text() == "172.16.3.3");
   CHECK(s.underlay.nodes[first].gateway->text() == "172.16.3.254");
-  CHECK(s.underlay.links.back().name == "leaf-3--controller-2");
+  CHECK(s.underlay.links.back().name == "leaf-3--controller-1");
 }
 
 TEST_CASE("a graph of named nodes gets its subnets from its wires") {
