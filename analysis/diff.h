@@ -26,7 +26,8 @@ struct RunDifference {
   std::vector<FieldDifference> identity;     ///< scenario, seed, version, overrides, ...
   std::vector<FieldDifference> only_in_one;  ///< files
   std::vector<std::string> captures;         ///< that both have and that differ
-  /// Of events.jsonl: the number of the first line that differs (from 1) and both lines.
+  /// Of events.jsonl: the number of the first line that differs (from 1) in more than `order`, and
+  /// both lines.
   std::size_t first_line = 0;
   std::optional<FieldDifference> first_event;
   std::size_t chains = 0;                     ///< logical processes whose chain differs

@@ -98,7 +98,12 @@ LatencyFigures latency_of(const TrafficResult& traffic, Time from, Time to) {
 }
 
 std::uint64_t goodput_bps(const TrafficResult& traffic) {
-  return rate_bps(total_of(traffic).bytes, traffic.stop - traffic.start);
+  const PairResult sum = total_of(traffic);
+  Time end = traffic.stop;
+  if (traffic.kind == "bulk" && sum.sent > 0 && sum.completed == sum.sent &&
+      !traffic.samples.empty() && traffic.samples_left_out == 0)
+    end = std::min(end, traffic.samples.back().at);  // ordered by time
+  return rate_bps(sum.bytes, end - traffic.start);
 }
 
 CacheResult total_of(std::span<const CacheResult> caches) {
@@ -172,6 +177,17 @@ std::string_view name_of(MigrationState state) {
 
 std::string drop_title(const DropGroup& group) {
   return group.rule.empty() ? group.reason : group.rule;
+}
+
+std::string drop_cause(const DropGroup& group) {
+  return group.event.empty() ? drop_title(group)
+                             : fmt::format("{} ({})", drop_title(group), group.event);
+}
+
+std::size_t pre_copy_rounds(const MigrationResult& migration) {
+  return static_cast<std::size_t>(
+      std::count_if(migration.rounds.begin(), migration.rounds.end(),
+                    [](const MigrationRound& r) { return !r.stop_and_copy; }));
 }
 
 std::vector<std::string> drop_places(const Results& results) {

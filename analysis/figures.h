@@ -37,7 +37,8 @@ struct MeanInterval {
 };
 std::optional<MeanInterval> mean_interval(std::span<const Sample> samples);
 
-/// Bytes to applications per second, from the traffic's start to its stop.
+/// Bytes to applications per second, from the traffic's start to its stop; of a bulk whose
+/// transfers are all complete, to the end of the last.
 std::uint64_t goodput_bps(const TrafficResult& traffic);
 
 CacheResult total_of(std::span<const CacheResult> caches);
@@ -60,6 +61,12 @@ std::string direction_text(const Results& results, const LinkLoad& load);
 std::string_view name_of(MigrationState state);
 /// "policy.default (scenario.yaml:41)", "queue.full": rule if there is one, else reason.
 std::string drop_title(const DropGroup& group);
+
+/// The same with the failure that caused it: "link.down (cut)".
+std::string drop_cause(const DropGroup& group);
+
+/// Rounds of pre-copy; stop-and-copy is none.
+std::size_t pre_copy_rounds(const MigrationResult& migration);
 
 /// Where a group's recorded drops happened: "hv-1-1", "hv-1-1 and 3 more"; empty if none was
 /// recorded. In the order of Results::drops.

@@ -47,12 +47,15 @@ Json drop_line(const Results& results, const DropEntry& e) {
   if (!g.traffic.empty()) details["traffic"] = g.traffic;
   if (!g.tenant.empty()) details["tenant"] = g.tenant;
   if (!e.packet_text.empty()) details["frame"] = e.packet_text;
-  if (!short_place(g.place).empty()) details["place"] = short_place(g.place);
+  if (!e.event.empty()) details["event"] = e.event;
+  const Place& place = e.event.empty() ? g.place : e.place;
+  if (!short_place(place).empty()) details["place"] = short_place(place);
   return Json{{"time_ps", e.at.ps},
               {"order", e.order},
               {"kind", "drop"},
               {"object", e.where},
-              {"text", fmt::format("dropped: {}", drop_title(g))},
+              {"text", fmt::format("dropped: {}{}", drop_title(g),
+                                   e.event.empty() ? "" : " (" + e.event + ")")},
               {"details", details}};
 }
 
@@ -184,6 +187,7 @@ Json drops_json(const Results& results) {
     list.push_back({{"traffic", g.traffic},
                     {"reason", g.reason},
                     {"rule", g.rule},
+                    {"event", g.event},
                     {"tenant", g.tenant},
                     {"count", g.count},
                     {"place", place_json(g.place)}});
@@ -287,6 +291,7 @@ std::string summary_json(const Results& results) {
       {"reached_ps", id.reached.ps},
       {"interrupted", id.interrupted},
       {"fault", id.fault},
+      {"output_error", results.output_error},
       {"passed", verdict_of(results) == Verdict::none
                      ? Json()
                      : Json(verdict_of(results) == Verdict::passed)},

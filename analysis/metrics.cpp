@@ -131,7 +131,7 @@ class Writer {
     total("started", *m.started - Time{});
     if (m.ended) total("total_time", *m.ended - *m.started);
     total("downtime", m.downtime);
-    total("rounds", m.rounds.size(), "count");
+    total("rounds", pre_copy_rounds(m), "count");
     total("bytes", m.total_bytes, "bytes");
     total("packets_lost", m.packets_lost, "packets");
     for (const MigrationRound& r : m.rounds) {

@@ -223,7 +223,7 @@ class Page {
       if (!m.started) continue;
       out_ += fmt::format("<p>downtime <b>{}</b> · {} · {} sent · {} lost{}</p>",
                           m.downtime.ps > 0 ? human_duration(m.downtime) : "–",
-                          counted(m.rounds.size(), "round"), human_bytes(m.total_bytes),
+                          counted(pre_copy_rounds(m), "round"), human_bytes(m.total_bytes),
                           counted(m.packets_lost, "packet"),
                           m.ended ? " · " + human_duration(*m.ended - *m.started) + " in all" : "");
       out_ += migration_timeline(m);
@@ -267,7 +267,7 @@ class Page {
     row({right("count"), "by", "reason", "traffic", "at", "line"}, "th");
     for (std::size_t i = 0; i < std::min(r_.drops.size(), kMostDrops); ++i) {
       const DropGroup& g = r_.drops[i];
-      row({right(format_count(g.count)), drop_title(g), g.reason,
+      row({right(format_count(g.count)), drop_cause(g), g.reason,
            g.traffic.empty() ? "–" : g.traffic, places[i], short_place(g.place)});
     }
     out_ += "</table>";
@@ -363,8 +363,8 @@ class Page {
       const LinkLoad& l = loads[i];
       const LinkResult& link = r_.links[l.link];
       const LinkDirection& d = link.directions[static_cast<std::size_t>(l.direction)];
-      row({direction_text(r_, l), right(human_rate(link.rate_bps)), right(human_ppm(l.mean_ppm)),
-           right(human_ppm(l.peak_ppm)),
+      row({direction_text(r_, l), right(human_rate(link.rate_bps)),
+           right(share_text(l.mean_ppm, true)), right(human_ppm(l.peak_ppm)),
            raw(bar(l.mean_ppm, 1'000'000) + bar(l.peak_ppm, 1'000'000, "s")),
            right(format_count(d.packets)), right(human_bytes(l.peak_queue_bytes)),
            right(format_count(d.drops)), right(format_count(d.ecn_marks))});

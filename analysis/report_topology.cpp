@@ -92,9 +92,9 @@ class Picture {
         const LinkLoad load = load_of(r_, i, d);
         const LinkDirection& w = l.directions[static_cast<std::size_t>(d)];
         most = std::max(most, load.mean_ppm);
-        title +=
-            fmt::format("\n{}: {} mean, {} peak, {} dropped", direction_text(r_, load),
-                        human_ppm(load.mean_ppm), human_ppm(load.peak_ppm), human_figure(w.drops));
+        title += fmt::format("\n{}: {} mean, {} peak, {} dropped", direction_text(r_, load),
+                             share_text(load.mean_ppm, true), human_ppm(load.peak_ppm),
+                             human_figure(w.drops));
       }
       // Nodes of one layer are joined by an arc, so that the line does not run through others.
       const double arc = a.y == b.y ? 40 : 0;

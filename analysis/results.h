@@ -199,8 +199,9 @@ struct DropGroup {
   std::string reason;   ///< "queue.full", "policy"
   std::string rule;     ///< "policy.default", "policy.web-to-app"; empty: no rule
   std::string tenant;
-  Place place;  ///< of the rule (or of what dropped) in the scenario
+  Place place;  ///< of the rule or the event in the scenario
   std::uint64_t count = 0;
+  std::string event;  ///< the failure that caused all of them, as far as they were recorded
 };
 
 /// One drop; at most the ledger's limit of them are kept, in order of (at, order).
@@ -212,6 +213,8 @@ struct DropEntry {
   std::string where;        ///< "hv-1-1", "leaf-1.spine-2"
   std::uint32_t size = 0;
   std::string packet_text;  ///< "10.0.1.2 > 10.0.3.2 icmp echo request"; may be empty
+  std::string event;        ///< the failure that caused it; empty: none did
+  Place place;              ///< of that event
 };
 
 // --- migrations ----------------------------------------------------------------------------------
@@ -224,7 +227,7 @@ struct MigrationPhase {
   Time to{};  ///< == from for a moment
 };
 struct MigrationRound {
-  std::uint32_t number = 0;  ///< from 1; the last is stop-and-copy
+  std::uint32_t number = 0;  ///< from 1; stop-and-copy has the next number, but is no round
   bool stop_and_copy = false;
   Time from{};
   Time to{};
@@ -240,10 +243,11 @@ struct MigrationResult {
   std::optional<Time> started;
   std::optional<Time> ended;           ///< done or failed
   std::vector<MigrationPhase> phases;  ///< in order of time
-  std::vector<MigrationRound> rounds;
+  std::vector<MigrationRound> rounds;  ///< and stop-and-copy, once it came to it
   std::uint64_t total_bytes = 0;
-  Duration downtime{};             ///< paused to resumed
-  std::uint64_t packets_lost = 0;  ///< dropped because the VM was paused or gone
+  Duration downtime{};  ///< paused to resumed
+  /// For the VM, and dropped at its old host: it was paused, or gone and the sender did not know.
+  std::uint64_t packets_lost = 0;
   Place place;
 };
 
@@ -349,6 +353,7 @@ struct Results {
   std::string digest;             ///< run digest, 32 hexadecimal digits
   std::vector<ChainInfo> chains;  ///< in the order of LP ids
   std::vector<OutputFile> files;  ///< filled by scenarios/run/output
+  std::string output_error;       ///< what could not be written; empty: all is there
 };
 
 /// It ended before the scenario's duration: interrupted, or stopped by --until. What was expected

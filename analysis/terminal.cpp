@@ -64,7 +64,6 @@ class Summary {
     links();
     caches();
     control();
-    warnings();
     captures();
     expectations();
     run(folder);
@@ -171,10 +170,10 @@ class Summary {
                 2, done ? Tone::good : Tone::bad);
       if (!m.failure.empty()) paragraph(m.failure, 4);
       if (!m.started) continue;
-      std::string facts = fmt::format("downtime {} · {} · {} · {} lost",
-                                      m.downtime.ps > 0 ? human_duration(m.downtime) : "–",
-                                      counted(m.rounds.size(), "round"), human_bytes(m.total_bytes),
-                                      counted(m.packets_lost, "packet"));
+      std::string facts = fmt::format(
+          "downtime {} · {} · {} · {} lost", m.downtime.ps > 0 ? human_duration(m.downtime) : "–",
+          counted(pre_copy_rounds(m), "round"), human_bytes(m.total_bytes),
+          counted(m.packets_lost, "packet"));
       if (m.ended) facts += fmt::format(" · {} in all", human_duration(*m.ended - *m.started));
       paragraph(facts, 4);
       paragraph(phase_line(m), 4, Tone::dim);
@@ -207,7 +206,7 @@ class Summary {
     const auto places = drop_places(r_);
     for (std::size_t i = 0; i < std::min(r_.drops.size(), kMostRows); ++i) {
       const DropGroup& g = r_.drops[i];
-      t.add({format_count(g.count), drop_title(g), g.traffic.empty() ? "–" : g.traffic, places[i],
+      t.add({format_count(g.count), drop_cause(g), g.traffic.empty() ? "–" : g.traffic, places[i],
              short_place(g.place)});
     }
     table(t);
@@ -224,7 +223,7 @@ class Summary {
     for (std::size_t i = 0; i < std::min(loads.size(), kBusiest); ++i) {
       const LinkLoad& l = loads[i];
       const LinkDirection& d = r_.links[l.link].directions[static_cast<std::size_t>(l.direction)];
-      t.add({direction_text(r_, l), human_ppm(l.mean_ppm), bar(l.mean_ppm, 10),
+      t.add({direction_text(r_, l), share_text(l.mean_ppm, true), bar(l.mean_ppm, 10),
              human_ppm(l.peak_ppm), human_bytes(l.peak_queue_bytes), format_count(d.drops),
              format_count(d.ecn_marks)});
     }
@@ -260,17 +259,6 @@ class Summary {
                           human_duration(f.max));
     }
     paragraph(text, 2);
-  }
-
-  void warnings() {
-    if (r_.warnings.empty()) return;
-    heading("Warnings");
-    for (std::size_t i = 0; i < std::min(r_.warnings.size(), kMostRows); ++i) {
-      const Error& w = r_.warnings[i];
-      const std::string place = short_place(w.place);
-      paragraph(place.empty() ? w.message : place + ": " + w.message, 2, Tone::warn);
-    }
-    more(r_.warnings.size(), "warnings");
   }
 
   void captures() {
@@ -346,6 +334,13 @@ class Summary {
     const bool ok = verdict == Verdict::passed;
     if (!r_.identity.fault.empty()) {
       line("✗ FAULT: weft broke one of its own rules; see above", Tone::bad);
+    } else if (!r_.output_error.empty()) {
+      const bool judged = verdict != Verdict::none && all > 0;
+      line(judged ? fmt::format("✗ OUTPUTS INCOMPLETE: {} of {} hold", all - failed,
+                                counted(all, "expectation"))
+                  : "✗ OUTPUTS INCOMPLETE",
+           Tone::bad);
+      paragraph(r_.output_error, 2, Tone::bad);
     } else if (verdict == Verdict::none) {
       const std::string what = all == 0 ? "" : fmt::format(": {}", counted(all, "expectation"));
       line(fmt::format("– NOT JUDGED{}; {} at {} of {}", what,

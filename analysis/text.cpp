@@ -109,6 +109,10 @@ std::string human_ppm(std::uint64_t ppm) {
   return significant(ppm, {{10'000, "%"}}, 3);
 }
 
+std::string share_text(std::uint64_t ppm, bool there) {
+  return human_ppm(there && ppm == 0 ? 1 : ppm);
+}
+
 std::string counted(std::uint64_t n, std::string_view singular) {
   return fmt::format("{} {}{}", format_count(n), singular, n == 1 ? "" : "s");
 }

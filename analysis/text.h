@@ -26,6 +26,8 @@ std::string human_rate(std::uint64_t bits_per_second);
 std::string human_figure(std::uint64_t n);
 /// "97.1 %" of parts per million; "100 %", "0 %" only if exact.
 std::string human_ppm(std::uint64_t ppm);
+/// The same of something that is `there`: never "0 %", if so little that it rounds to that.
+std::string share_text(std::uint64_t ppm, bool there);
 /// "1 lookup", "3 lookups".
 std::string counted(std::uint64_t n, std::string_view singular);
 /// "scenario.yaml:41", without folders; empty if the place is unknown.

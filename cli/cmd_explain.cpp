@@ -157,6 +157,9 @@ int follow(const Flags& flags) {
     if (!group.rule.empty())
       fmt::print("\n  dropped by {} of {}, {}:{}:{}\n", group.rule, group.tenant, record->file,
                  group.place.line, group.place.column);
+    if (!drop.event.empty())
+      fmt::print("\n  dropped because of event {}, {}:{}:{}\n", drop.event, record->file,
+                 drop.place.line, drop.place.column);
   }
   return kOk;
 }

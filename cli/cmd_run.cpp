@@ -30,6 +30,25 @@ struct Flags {
   bool quiet = false;
 };
 
+void print_warnings(const std::vector<Error>& warnings) {
+  for (const Error& w : warnings) {
+    std::string place = w.place.file;
+    if (w.place.line > 0) place += fmt::format(":{}:{}", w.place.line, w.place.column);
+    fmt::print(stderr, "{}{}warning: {}\n", place, place.empty() ? "" : ": ", w.message);
+    if (!w.remedy.empty()) fmt::print(stderr, "  help: {}\n", w.remedy);
+  }
+}
+
+/// All that a quiet run says of what did not hold.
+void print_failed(const analysis::Results& results) {
+  std::vector<std::string> failed;
+  for (const auto& e : results.expectations)
+    if (e.judged && !e.passed) failed.push_back(e.text);
+  if (!failed.empty())
+    fmt::print(stderr, "failed: {} of {} expectations: {}\n", failed.size(),
+               results.expectations.size(), fmt::join(failed, "; "));
+}
+
 int run(const Flags& flags) {
   auto parsed = to_options(flags.run);
   if (!parsed.ok()) {
@@ -44,12 +63,18 @@ int run(const Flags& flags) {
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
   const auto outcome = scenarios::run_scenario(flags.file, options);
-  print_errors(outcome.errors);
   const auto& results = outcome.results;
-  if (results.identity.scenario.empty()) return outcome.exit_code;
+  if (results.identity.scenario.empty()) {
+    print_errors(outcome.errors);
+    return outcome.exit_code;
+  }
+  print_warnings(results.warnings);
   if (!flags.quiet)
     fmt::print("{}", analysis::terminal_summary(results, analysis::terminal_style(STDOUT_FILENO),
                                                 outcome.folder));
+  std::fflush(stdout);
+  print_errors(outcome.errors);
+  if (flags.quiet) print_failed(results);
   if (!results.identity.fault.empty())
     fmt::print(stderr, "internal fault: {}\n  reproduce with: weft run {} --seed {} --check full\n",
                results.identity.fault, flags.file, results.identity.seed);
@@ -65,8 +90,9 @@ const Command command{
       auto flags = std::make_shared<Flags>();
       app.add_option("FILE", flags->file, "Scenario (YAML)")->required();
       add_run_flags(app, flags->run);
-      app.add_flag("-q,--quiet", flags->quiet,
-                   "No progress and no summary: only errors and the exit code");
+      app.add_flag(
+          "-q,--quiet", flags->quiet,
+          "No progress and no summary: only errors, warnings, what failed, and the exit code");
       return [flags] { return run(*flags); };
     }};
 

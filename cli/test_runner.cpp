@@ -253,6 +253,12 @@ Result<std::vector<TestCase>> select_cases(const TestSelection& selection) {
       const std::size_t before = files.size();
       for (fs::recursive_directory_iterator it(path, error), end; !error && it != end;
            it.increment(error)) {
+        // The folder of a run holds a copy of its scenario: that is no further test.
+        std::error_code none;
+        if (it->is_directory(none) && fs::is_regular_file(it->path() / "run.json", none)) {
+          it.disable_recursion_pending();
+          continue;
+        }
         if (is_scenario(it->path()) && it->is_regular_file()) files.push_back(it->path().string());
       }
       if (error) return Error{fmt::format("cannot read {}: {}", path, error.message()), {}, ""};

@@ -34,8 +34,9 @@ struct Shard {
 };
 
 struct TestSelection {
-  std::vector<std::string> paths;    ///< files, and folders: their *.yaml and *.yml, at any depth
-  std::string filter;                ///< shell pattern on the case's name or its path; empty: all
+  std::vector<std::string>
+      paths;           ///< files, and folders: their *.yaml and *.yml, at any depth, runs left out
+  std::string filter;  ///< shell pattern on the case's name or its path; empty: all
   std::vector<std::uint64_t> seeds;  ///< each file with each of them; empty: the file's own
   Shard shard;
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "datapath/checksum.h"
+#include "datapath/wire/wire.h"
 #include "models/control_stream.h"
 #include "models/hop.h"
 #include "models/hypervisor_parts.h"
@@ -193,6 +194,8 @@ void Hypervisor::pump() {
     for (const auto& d : outputs_.dropped) {
       if (policy_tap_ != nullptr && d.reason == DropReason::policy) [[unlikely]]
         policy_tap_->refused(node_.now(), node_.context().order(), *d.packet, d.cookie);
+      if (!left_.empty()) [[unlikely]]
+        count_lost(*d.packet, d.reason);
       node_.drop(d.packet, d.reason, next.port.value, d.cookie);
     }
     // Guests may push to pending_ (not to outputs_) while they are given their packets.
@@ -206,6 +209,7 @@ void Hypervisor::pump() {
                  places_[out.port.value - 1]) {
         give_to_vm(*places_[out.port.value - 1], out.packet);
       } else {
+        count_lost(*out.packet, DropReason::no_port);
         node_.drop(out.packet, DropReason::no_port, out.port.value);
       }
     }
@@ -224,10 +228,30 @@ void Hypervisor::give_to_vm(Place& place, Packet* packet) {
   if (place.tap != nullptr) [[unlikely]]
     place.tap->frame(node_.now(), node_.context().order(), Direction::out, *packet);
   if (!place.running) {
-    ++place.lost;
+    count_lost(*packet, DropReason::vm_paused);
     return node_.drop(packet, DropReason::vm_paused, place.number().value);
   }
   place.vm.guest->receive(packet);
+}
+
+void Hypervisor::count_lost(const Packet& packet, DropReason reason) {
+  if (reason != DropReason::vm_paused && reason != DropReason::vm_gone &&
+      reason != DropReason::no_port)
+    return;
+  if (packet.header_size() < sizeof(wire::EthernetHeader)) return;
+  const Mac to = wire::at<wire::EthernetHeader>(packet.data()).dst;
+  for (auto left = left_.rbegin(); left != left_.rend(); ++left) {
+    if (left->tenant != packet.tenant || !(left->mac == to)) continue;
+    ++left->lost;
+    return;
+  }
+}
+
+std::uint64_t Hypervisor::packets_lost(std::uint32_t event) const {
+  std::uint64_t lost = 0;
+  for (const Left& left : left_)
+    if (left.event == event) lost += left.lost;
+  return lost;
 }
 
 void Hypervisor::set_vm_tap(const std::string& vm, FrameTap* tap) {
@@ -261,10 +285,10 @@ void Hypervisor::flush_agent() {
 }
 
 void Hypervisor::report(std::uint32_t event, std::uint32_t phase, std::uint64_t bytes,
-                        std::uint64_t dirtied, std::uint64_t lost, std::string text) {
+                        std::uint64_t dirtied, std::string text) {
   auto& context = node_.context();
-  records_.push_back({node_.now(), context.order(), event, phase, bytes, dirtied, lost,
-                      std::move(text), node_.index});
+  records_.push_back(
+      {node_.now(), context.order(), event, phase, bytes, dirtied, std::move(text), node_.index});
   context.note(event, phase);
   if (director_)
     context.send(*director_, node_.now() + kSignalDelay, sim::EventClass::control, kPhase, 0,
@@ -317,7 +341,7 @@ void Hypervisor::command(std::uint32_t event) {
   const auto& move = plan_->events.at(event).move;
   WEFT_CHECK(move.has_value(), "{} was given event {}, which moves nothing", node_.name, event);
   const auto already = [&](std::uint32_t other) {
-    report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+    report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0,
            fmt::format("{} is already being moved by {}", move->vm, plan_->events[other].name));
   };
   for (const auto& [other, sink] : arriving_)
@@ -326,12 +350,12 @@ void Hypervisor::command(std::uint32_t event) {
   Place* place = find_place(move->vm);
   if (place == nullptr) return;  // another hypervisor has it: every one that might is asked
   if (move->to == node_.index)
-    return report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+    return report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0,
                   fmt::format("{} is already on {}", move->vm, node_.name));
   for (const auto& [other, source] : leaving_)
     if (source->vm_name() == move->vm && source->holds_guest()) return already(other);
   if (!place->running)
-    return report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+    return report(event, static_cast<std::uint32_t>(Phase::failed), 0, 0,
                   fmt::format("{} has not booted yet", move->vm));
   report(event, static_cast<std::uint32_t>(Phase::start));
   leaving_[event] = std::make_unique<MoveSource>(*this, event, *place);
@@ -353,7 +377,7 @@ void Hypervisor::take_handoff(std::unique_ptr<Handoff> handoff) {
     ++handoff->vm.incarnation;
     plug(std::move(handoff->vm), std::move(handoff->connections), true);
     report(
-        event, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+        event, static_cast<std::uint32_t>(Phase::failed), 0, 0,
         "the connection that carried the memory was lost during stop-and-copy; the VM came back");
     leaving_.erase(event);
     return;

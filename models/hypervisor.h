@@ -120,6 +120,9 @@ class Hypervisor final : public Device {
   datapath::Pipeline& pipeline() { return pipeline_; }
   const control::Agent* agent() const { return agent_ ? &*agent_ : nullptr; }
   const ControlCounters& control_counters() const;
+  /// Unicast packets for its VM that were dropped here because it had been moved away (a plan
+  /// event): while it was paused, and after that until the last sender knew its new place.
+  std::uint64_t packets_lost(std::uint32_t event) const;
   /// The VMs that are here now (also paused ones whose guest is here).
   std::vector<const Vm*> vms() const;
   std::vector<Vm*> vms();
@@ -141,6 +144,8 @@ class Hypervisor final : public Device {
   void settle();
   void pump();
   void give_to_vm(Place& place, Packet* packet);
+  /// Counts a packet that is about to be dropped for the VM that it would have been for.
+  void count_lost(const Packet& packet, DropReason reason);
   void check_frame(const Packet& packet);
   /// Where a VM is, and where it was until it was handed over and not yet taken away.
   Place* find_place(const std::string& vm) { return find(vm, true); }
@@ -154,7 +159,7 @@ class Hypervisor final : public Device {
   void take_handoff(std::unique_ptr<Handoff> handoff);
   void send_handoff(std::uint32_t to_node, std::unique_ptr<Handoff> handoff);
   void report(std::uint32_t event, std::uint32_t phase, std::uint64_t bytes = 0,
-              std::uint64_t dirtied = 0, std::uint64_t lost = 0, std::string text = {});
+              std::uint64_t dirtied = 0, std::string text = {});
 
   Node node_;
   HypervisorConfig config_;
@@ -188,6 +193,13 @@ class Hypervisor final : public Device {
   std::vector<std::unique_ptr<MoveSink>> greeting_;  ///< accepted, not yet named
   std::unique_ptr<Acceptor> acceptor_;
   std::vector<PhaseRecord> records_;
+  /// A VM that was handed over, and what arrived for it since.
+  struct Left {
+    std::uint32_t event, tenant;
+    Mac mac;
+    std::uint64_t lost = 0;
+  };
+  std::vector<Left> left_;  ///< in order of time
 };
 
 }  // namespace weft::models

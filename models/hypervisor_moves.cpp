@@ -121,6 +121,7 @@ void Hypervisor::MoveSource::stop_and_copy() {
              hv_.node_.name);
   place->running = false;
   place->vm.guest->detach();
+  hv_.left_.push_back({event_, place->vm.tenant, place->vm.guest->stack().config().mac});
   auto handoff = std::make_unique<Handoff>();
   handoff->event = event_;
   handoff->from_node = hv_.node_.index;
@@ -160,19 +161,15 @@ void Hypervisor::MoveSource::on_received(TcpConnection& connection, const Payloa
 void Hypervisor::MoveSource::finish() {
   if (done_) return;
   done_ = true;
-  std::uint64_t lost = 0;
-  if (Place* place = hv_.find_left_place(vm_)) {
-    lost = place->lost;
-    hv_.unplug(*place);
-  }
-  hv_.report(event_, static_cast<std::uint32_t>(Phase::done), 0, 0, lost);
+  if (Place* place = hv_.find_left_place(vm_)) hv_.unplug(*place);
+  hv_.report(event_, static_cast<std::uint32_t>(Phase::done));
   if (connection_ != nullptr) connection_->close();
 }
 
 void Hypervisor::MoveSource::on_closed(TcpConnection&, TcpEnd end) {
   connection_ = nullptr;
   if (!done_ && !handed_over_) {
-    hv_.report(event_, static_cast<std::uint32_t>(Phase::failed), 0, 0, 0,
+    hv_.report(event_, static_cast<std::uint32_t>(Phase::failed), 0, 0,
                end == TcpEnd::refused ? "the destination refused the migration's connection"
                : !connected_          ? "the destination did not answer"
                              : "the migration's connection was lost; the VM stays where it is");

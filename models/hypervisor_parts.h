@@ -90,8 +90,7 @@ struct Hypervisor::Place {
   Vm vm;
   VmStation station;
   FrameTap* tap = nullptr;
-  bool running = false;    ///< the guest is attached: booted and not paused
-  std::uint64_t lost = 0;  ///< frames dropped because the VM was paused
+  bool running = false;  ///< the guest is attached: booted and not paused
 };
 
 inline Packet* Hypervisor::VmStation::create() {

@@ -74,7 +74,6 @@ struct PhaseRecord {
   std::uint32_t phase = 0;    ///< Phase, or Phase::round + number
   std::uint64_t bytes = 0;    ///< round, stop_and_copy: to be sent in it
   std::uint64_t dirtied = 0;  ///< round, stop_and_copy: bytes dirtied during the one before
-  std::uint64_t lost = 0;     ///< done: packets dropped while the VM was paused or away
   std::string text{};         ///< failed: why
   std::uint32_t node = 0;     ///< topology node that noted it
 };

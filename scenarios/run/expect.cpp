@@ -285,7 +285,7 @@ class Judge {
       if (measure == "downtime") {
         hold(measure, bounds, m->downtime.ps);
       } else if (measure == "rounds") {
-        hold_count(measure, bounds, m->rounds.size());
+        hold_count(measure, bounds, pre_copy_rounds(*m));
       } else if (measure == "bytes") {
         hold_count(measure, bounds, m->total_bytes);
       } else if (measure == "packets_lost") {

@@ -23,6 +23,8 @@ namespace {
 
 constexpr const char* kRecord = "run.json";
 constexpr const char* kSource = "scenario.yaml";
+constexpr const char* kReserve = ".reserve";
+constexpr std::size_t kReserveSize = 256 * 1024;
 constexpr const char* kGraph = "underlay.graphml";
 
 /// Every file a run writes; a folder that holds anything else is not ours to delete.
@@ -156,6 +158,14 @@ Result<RunFolder> RunFolder::create(const OutputOptions& options) {
   fs::create_directories(partial / "captures", e);
   if (e) return system_error(fmt::format("cannot write to '{}'", folder.path_), e.value());
   folder.partial_ = partial.string();
+  // Room for what must be written at the end whatever happens to the disk; without room it is done
+  // without.
+  if (const int fd = ::open((partial / kReserve).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+      fd >= 0) {
+    const std::vector<char> zeros(kReserveSize);
+    if (::write(fd, zeros.data(), zeros.size()) < 0) ::unlink((partial / kReserve).c_str());
+    ::close(fd);
+  }
   return folder;
 }
 
@@ -203,9 +213,11 @@ Result<> RunFolder::finish(analysis::Results& results) {
   };
 
   // What tells what the run was comes first: it is small and makes the rest worth keeping.
+  fs::remove(folder / kReserve, e);
   keep(kRecord, record_json(results), false);
   keep(kSource, results.identity.source, false);
   if (!results.identity.graph.empty()) keep(kGraph, results.identity.graph, false);
+  keep("summary.json", analysis::summary_json(results), false);
   keep("metrics.csv", analysis::metrics_csv(results), true);
   keep("events.jsonl", analysis::events_jsonl(results), true);
   keep("report.html", analysis::report_html(results), true);
@@ -216,7 +228,16 @@ Result<> RunFolder::finish(analysis::Results& results) {
     file->path = c.path;
     results.files.push_back(*std::move(file));
   }
-  keep("summary.json", analysis::summary_json(results), false);
+  // Again, with the hashes of the others and what could not be written. The first stays until this
+  // one is whole.
+  if (first && results.output_error.empty()) results.output_error = first->message;
+  if (auto r = write_file(folder / "summary.new", analysis::summary_json(results)); r.ok()) {
+    fs::rename(folder / "summary.new", folder / "summary.json", e);
+    if (std::find(kept.begin(), kept.end(), "summary.json") == kept.end())
+      kept.push_back("summary.json");
+  } else if (!first) {
+    first = r.error();
+  }
   if (fs::is_empty(folder / "captures", e)) fs::remove(folder / "captures", e);
 
   // Into place. The earlier run goes only now that this one is there.

@@ -38,11 +38,15 @@ class ProgressLine {
     const auto every = kind_ == Progress::terminal ? 200'000'000ULL : 5'000'000'000ULL;
     if (elapsed - last_ < every) return;
     last_ = elapsed;
+    const auto clock = [](Time t) {  // milliseconds are enough for people
+      return t.ps < 1'000'000'000 ? format_time(t)
+                                  : format_time(Time{t.ps / 1'000'000'000 * 1'000'000'000});
+    };
     const double done = now.seconds() / std::max(end_.seconds(), 1e-12);
     const double wall = static_cast<double>(elapsed) * 1e-9;
     const auto text =
         fmt::format("{} of {} simulated ({:.0f} %), {:.2f} M events/s, about {:.0f} s left",
-                    format_time(now), format_time(end_), done * 100,
+                    clock(now), format_time(end_), done * 100,
                     static_cast<double>(events) / wall * 1e-6, wall / done - wall);
     if (kind_ == Progress::terminal) {
       fmt::print(stderr, "\r\033[K{}", text);
@@ -179,6 +183,12 @@ RunOutcome run_loaded(Scenario scenario, const RunOptions& options, std::uint64_
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   results.wall.peak_rss_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+  if (options.until && *options.until > scenario.duration)
+    results.warnings.push_back(
+        {fmt::format("--until {} is beyond the scenario's duration of {}: it ran to its end",
+                     format_duration(*options.until), format_duration(scenario.duration)),
+         {},
+         "--set duration=... makes a scenario longer"});
   if (captures) results.captures = captures->close();
   results.expectations = evaluate(scenario, results);
 
@@ -193,15 +203,16 @@ RunOutcome run_loaded(Scenario scenario, const RunOptions& options, std::uint64_
            {},
            "the packets before that are kept; free some space, capture less (a filter, fewer "
            "points) or choose another folder with --out"});
-      if (outcome.exit_code < 2) outcome.exit_code = 2;
+      if (results.output_error.empty()) results.output_error = outcome.errors.back().message;
     }
   if (folder) {
     outcome.folder = folder->path();
     if (auto done = folder->finish(results); !done.ok()) {
       outcome.errors.push_back(done.error());
-      if (outcome.exit_code < 2) outcome.exit_code = 2;
+      if (results.output_error.empty()) results.output_error = done.error().message;
     }
   }
+  if (!results.output_error.empty() && outcome.exit_code < 2) outcome.exit_code = 2;
   return outcome;
 }
 

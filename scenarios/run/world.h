@@ -103,6 +103,8 @@ class World {
   void fill_migrations(analysis::Results& out);
   void fill_control(analysis::Results& out);
   void fill_places(analysis::Results& out);
+  /// When a command of the scenario happened.
+  std::vector<Time> times_of(std::uint32_t event) const;
   analysis::LogEntry command_entry(std::size_t event, Time at, bool over) const;
 
   Scenario scenario_;

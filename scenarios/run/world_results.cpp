@@ -296,54 +296,6 @@ std::string World::where_text(std::size_t node, std::uint32_t where) const {
   return where < n.ports.size() ? n.ports[where].config.name : n.name;
 }
 
-void World::fill_drops(analysis::Results& out) {
-  std::map<models::DropKey, std::uint64_t> counts;
-  for (const auto* n : nodes_)
-    for (const auto& [key, count] : n->ledger.by_key) counts[key] += count;
-  struct Item {
-    models::DropKey key;
-    analysis::DropGroup group;
-  };
-  std::vector<Item> items;
-  for (const auto& [key, count] : counts) {
-    analysis::DropGroup g;
-    g.traffic = key.flow == 0 ? "" : scenario_.traffic[key.flow - 1].name;
-    g.reason = std::string(name_of(key.reason));
-    if (const auto* origin = origin_of(key.cookie);
-        origin != nullptr && key.reason == DropReason::policy) {
-      g.rule = origin->rule;
-      g.tenant = scenario_.tenants[origin->tenant].name;
-      g.place = origin->place;
-    }
-    g.count = count;
-    items.push_back({key, std::move(g)});
-  }
-  std::stable_sort(items.begin(), items.end(),
-                   [](const Item& a, const Item& b) { return a.group.count > b.group.count; });
-  std::map<models::DropKey, std::uint32_t> index;
-  for (const auto& item : items) {
-    index[item.key] = static_cast<std::uint32_t>(out.drops.size());
-    out.drops.push_back(item.group);
-  }
-  std::uint64_t kept = 0;
-  for (std::size_t i = 0; i < nodes_.size(); ++i)
-    for (const auto& r : nodes_[i]->ledger.records) {
-      out.drop_entries.push_back({.at = r.at,
-                                  .order = r.order,
-                                  .packet = r.packet,
-                                  .group = index.at({r.flow, r.reason, r.cookie}),
-                                  .where = where_text(i, r.where),
-                                  .size = r.size,
-                                  .packet_text = r.frame});
-      ++kept;
-    }
-  std::stable_sort(out.drop_entries.begin(), out.drop_entries.end(),
-                   [](const auto& a, const auto& b) {
-                     return std::pair(a.at, a.order) < std::pair(b.at, b.order);
-                   });
-  out.drop_entries_left_out = out.totals.dropped - kept;
-}
-
 namespace {
 
 /// How long an event lasts: none: to the end of the run.
@@ -354,6 +306,15 @@ std::optional<Duration> duration_of(const EventSpec& spec) {
 }
 
 }  // namespace
+
+std::vector<Time> World::times_of(std::uint32_t event) const {
+  std::vector<Time> times;
+  if (plan_->events[event].at) times.push_back(*plan_->events[event].at);
+  if (director_ != nullptr)
+    for (const auto& r : director_->records())
+      if (r.event == event) times.push_back(r.at);
+  return times;
+}
 
 void World::fill_migrations(analysis::Results& out) {
   using models::Phase;
@@ -368,11 +329,7 @@ void World::fill_migrations(analysis::Results& out) {
     const auto& spec = scenario_.events[i];
     if (!event.move) {
       // Commands that nothing else notes: their own times.
-      std::vector<Time> times;
-      if (event.at) times.push_back(*event.at);
-      if (director_ != nullptr)
-        for (const auto& r : director_->records())
-          if (r.event == i) times.push_back(r.at);
+      const std::vector<Time> times = times_of(i);
       const Time reached = engine_->reached();
       const auto lasting = duration_of(spec);
       analysis::EventResult result{.name = event.name, .started = {}, .ended = {}};
@@ -386,7 +343,7 @@ void World::fill_migrations(analysis::Results& out) {
         }
       }
       out.events.push_back(std::move(result));
-      if (event.after && times.empty() && !engine_->stopped())
+      if (event.after && times.empty() && reached >= Time{} + scenario_.duration)
         out.warnings.push_back({"event `" + event.name + "` never happened: `" +
                                     plan_->events[event.after->event].name + "` had no phase " +
                                     models::phase_name(event.after->phase),
@@ -427,7 +384,6 @@ void World::fill_migrations(analysis::Results& out) {
       } else if (phase == Phase::done) {
         m.state = analysis::MigrationState::done;
         m.ended = r.at;
-        m.packets_lost = r.lost;
       } else if (phase == Phase::failed) {
         m.state = analysis::MigrationState::failed;
         m.failure = r.text;
@@ -444,6 +400,8 @@ void World::fill_migrations(analysis::Results& out) {
       if (r.bytes > 0) entry.details.push_back({"bytes", static_cast<std::int64_t>(r.bytes)});
       out.log.push_back(std::move(entry));
     }
+    for (const auto* hv : hypervisors_)
+      if (hv != nullptr) m.packets_lost += hv->packets_lost(i);
     for (auto& round : m.rounds)
       if (round.to == Time::never()) round.to = engine_->reached();
     if (!m.phases.empty() && m.state == analysis::MigrationState::running)

@@ -218,6 +218,10 @@ def no_space(t):
         return
     done.said = f'exit {done.returncode}\n{done.stdout}{done.stderr}'
     polite(t, 'a full disk', done, 2, r'No space left', r'help: .*--out')
+    t.check('a full disk: it does not say that all is well', 'PASSED' not in done.stdout and
+            'OUTPUTS INCOMPLETE' in done.stdout, done.said)
+    said = json.loads((safe / 'run' / 'summary.json').read_text())
+    t.check('a full disk: summary.json is there and says so', 'No space' in said['output_error'], said['output_error'])
     t.check('a full disk: one folder, nothing beside it', left_over(safe) == ['run'], left_over(safe))
     for path in (safe / 'run').rglob('*'):
         if path.suffix == '.pcapng':

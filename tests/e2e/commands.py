@@ -72,6 +72,14 @@ def flags_of_run(t):
     t.check('--set is recorded', record['overrides'] == ['traffic.shopping.rpc.rate=100/s'], record)
     done = t.weft('run', THREE, '--until', '200ms', '--out', 'quiet', '-q')
     t.check('--quiet says nothing', done.stdout == '' and done.stderr == '', done.said)
+    done = t.weft('run', LIBRARY / 'two-vms-ping.yaml', '--out', 'quiet-2', '-q', '--set', 'expect.0.max.max=1us')
+    t.check('... but names what failed', done.returncode == 1 and done.stdout == '' and
+            re.fullmatch(r'failed: 1 of \d+ expectations: traffic hello: .*\n', done.stderr), done.said)
+    done = t.weft('run', LIBRARY / 'two-vms-ping.yaml', '--out', 'quiet-3', '-q', '--until', '1h', '--set',
+                  'traffic.hello.ping.size=5000B')
+    t.check('... and warns on standard error', done.stdout == '' and
+            re.search(r'two-vms-ping.yaml:\d+:\d+: warning: .*route.too_big', done.stderr) and
+            re.search(r'warning: --until 1h is beyond', done.stderr), done.said)
 
     done = t.weft('diff', base, base)
     t.check('weft diff: a run and itself', done.returncode == 0 and 'same' in done.stdout, done.said)

@@ -54,6 +54,16 @@ TEST_CASE("runs that differ only in the real world are the same", "[diff]") {
   CHECK(text.find("captures/hv-1-1.uplink.pcapng only in A") != std::string::npos);
 }
 
+TEST_CASE("the order of events alone, a tie-break, is no difference", "[diff]") {
+  Folders folders;
+  Results b = sample_results();
+  for (auto& d : b.drop_entries) d.order += 1;
+  const auto d = diff_runs(folders.write("a", sample_results()), folders.write("b", b));
+  REQUIRE(d.ok());
+  CHECK(!d->first_event);
+  CHECK(d->same);
+}
+
 TEST_CASE("the first event that differs, then the metrics", "[diff]") {
   struct Row {
     const char* name;
@@ -69,8 +79,14 @@ TEST_CASE("the first event that differs, then the metrics", "[diff]") {
          r.log[1].text = "fails for good";
          r.digest = "1";
        },
-       {"line 343 of events.jsonl", "3.400000000 s  link leaf-1--spine-1: fails",
-        "fails for good"}},
+       {"line 343 of events.jsonl", "3.400000000 s  link leaf-1--spine-1: fails", "fails for good",
+        "differ in text"}},
+      {"an event, in its details, after some that differ only in their order",
+       [](Results& r) {
+         for (auto& d : r.drop_entries) d.order += 1;
+         r.drop_entries[900].size = 99;
+       },
+       {"9.000000000 s", "differ in details.size_bytes"}},
       {"fewer events",
        [](Results& r) { r.drop_entries.pop_back(); },
        {"line 1002", "(no more events)"}},

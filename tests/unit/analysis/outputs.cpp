@@ -1,3 +1,4 @@
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include <map>
@@ -189,7 +190,7 @@ TEST_CASE("the terminal's summary fits, and shows what matters", "[outputs]") {
                              "✓ move-1",
                              "hv-1-2 → hv-3-2",
                              "downtime 31.3 ms",
-                             "3 rounds",
+                             "2 rounds",
                              "stop-and-copy 31 ms",
                              "policy.default",
                              "exact match",
@@ -224,6 +225,39 @@ TEST_CASE("colour wraps whole lines and changes no text", "[outputs]") {
     coloured.erase(at, coloured.find('m', at) - at + 1);
   }
   CHECK(coloured == plain);
+}
+
+TEST_CASE("the last line is the verdict, and promises nothing that is not so", "[outputs]") {
+  struct Row {
+    std::function<void(Results&)> change;
+    const char* verdict;  ///< words of the last lines
+    const char* json;     ///< summary.json's `passed`
+  };
+  const auto last = [](const Results& r) {
+    const auto text = terminal_summary(r, {.colour = false, .width = 100}, "");
+    return text.substr(text.rfind("\n\n"));
+  };
+  const std::vector<Row> rows = {
+      {[](Results&) {}, "✓ PASSED: 3 of 3 expectations hold", "true"},
+      {[](Results& r) { r.expectations[0].passed = false; }, "✗ FAILED: 1 of 3", "false"},
+      {[](Results& r) { r.identity.interrupted = true; },
+       "– NOT JUDGED: 3 expectations; interrupted at 10 s of 10 s", "null"},
+      {[](Results& r) { r.identity.duration = seconds(20); },
+       "– NOT JUDGED: 3 expectations; stopped at 10 s of 20 s", "null"},
+      {[](Results& r) { r.output_error = "cannot write 'run.json': no space"; },
+       "✗ OUTPUTS INCOMPLETE: 3 of 3 expectations hold\n  cannot write 'run.json': no space",
+       "true"},
+  };
+  for (const Row& row : rows) {
+    Results r = sample_results();
+    for (auto& e : r.expectations) e.passed = true;
+    row.change(r);
+    INFO(last(r));
+    CHECK(last(r).find(row.verdict) != std::string::npos);
+    CHECK((last(r).find("PASSED") != std::string::npos) ==
+          (std::string(row.verdict).find("PASSED") != std::string::npos));
+    CHECK(nlohmann::json::parse(summary_json(r))["passed"].dump() == row.json);
+  }
 }
 
 TEST_CASE("an empty run is summarised without fuss", "[outputs]") {

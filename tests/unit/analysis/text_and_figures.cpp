@@ -185,3 +185,23 @@ TEST_CASE("the confidence interval holds the true mean", "[figures]") {
   CHECK(ci->half_width_ps < 30'000);
   CHECK(!mean_interval(std::span(samples).first(39)));
 }
+
+TEST_CASE("goodput of a bulk is measured while it was active", "[figures]") {
+  Results r = sample_results();
+  TrafficResult bulk{.name = "copy", .kind = "bulk", .start = at_ms(100), .stop = at_ms(10'000)};
+  bulk.pairs.push_back(
+      {.from = "a", .to = "b", .sent = 1, .delivered = 1, .bytes = 100'000'000, .completed = 1});
+  bulk.samples.push_back({at_ms(900), milliseconds(800), 0});
+  CHECK(goodput_bps(bulk) == 1'000'000'000);
+  bulk.pairs[0].sent = 2;  // the second is unfinished: it goes on to the end
+  CHECK(goodput_bps(bulk) == rate_bps(100'000'000, milliseconds(9900)));
+  bulk.kind = "rpc";  // requests come until the stop
+  bulk.pairs[0].sent = 1;
+  CHECK(goodput_bps(bulk) == rate_bps(100'000'000, milliseconds(9900)));
+}
+
+TEST_CASE("little is not nothing", "[text]") {
+  CHECK(share_text(0, false) == "0 %");
+  CHECK(share_text(0, true) == "<0.01 %");
+  CHECK(share_text(500'000, true) == "50 %");
+}

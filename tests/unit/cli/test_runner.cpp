@@ -115,6 +115,12 @@ TEST_CASE("cases are the scenarios of files and folders, with each seed") {
   const std::string root = folder.path.string();
   CHECK(names({{root}, "", {}, {}}) == Names{"crash", "fails", "good"});
   CHECK(names({{root, root + "/good.yaml"}, "", {}, {}}) == Names{"crash", "fails", "good"});
+  // What a run left there is no further scenario, unless it is asked for.
+  fs::create_directories(folder.path / "runs/good-1");
+  std::ofstream(folder.path / "runs/good-1/scenario.yaml") << "name: good\n";
+  std::ofstream(folder.path / "runs/good-1/run.json") << "{}\n";
+  CHECK(names({{root}, "", {}, {}}) == Names{"crash", "fails", "good"});
+  CHECK(names({{root + "/runs/good-1"}, "", {}, {}}) == Names{"scenario"});
   CHECK(names({{root}, "?a*", {}, {}}) == Names{"fails"});
   CHECK(names({{root}, "*/deep/*", {}, {}}) == Names{"crash"});
   CHECK(names({{root}, "good", {3, 4}, {}}) == Names{"good@3", "good@4"});

@@ -245,4 +245,26 @@ TEST_CASE("what a move costs a stream of datagrams is what was sent while the gu
   CHECK(p.sent - p.delivered <= at_rest + news);
   const Count after = count(r, 0, 1000, 1800);
   CHECK(after.delivered == after.sent);
+  // All of that is the move's: paused, and gone until the sender knew.
+  CHECK(m.packets_lost == p.lost());
+  std::uint64_t paused = 0, gone = 0;
+  for (const auto& g : r.drops) {
+    if (g.traffic != "stream") continue;
+    if (g.reason == "vm.paused") paused += g.count;
+    if (g.reason == "vm.gone") gone += g.count;
+  }
+  CHECK(gone > 0);
+  CHECK(m.packets_lost == paused + gone);
+}
+
+TEST_CASE("what is lost while nobody can tell of the new place is the move's as well") {
+  const auto r = run_text(
+      scenario("2s", "  - {name: p, from: t/b-1, to: t/a-1, ping: {interval: 1ms}, start: 100ms}\n",
+               "  - {name: go, at: 500ms, migrate: {vm: t/a-1, to: hv-2-1}}\n"
+               "  - {name: deaf, at: 510ms, controller: {stop: controller-1, for: 900ms}}\n",
+               "64MiB", "400MB/s"));
+  const auto& m = r.migrations.at(0);
+  REQUIRE(m.state == MigrationState::done);
+  CHECK(r.traffic.at(0).pairs.at(0).lost() > 500);
+  CHECK(m.packets_lost == r.traffic.at(0).pairs.at(0).lost());
 }

@@ -1,4 +1,6 @@
 // What is lost and what is on its way when a run ends.
+#include <set>
+
 #include "tests/unit/run/running.h"
 
 using namespace weft;
@@ -148,4 +150,31 @@ expect: [{traffic: p, lost: 0}, {traffic: p, delivered: 0, sent: {min: 1}, dropp
   const auto all = run_loaded(*loaded.scenario, options);
   CHECK(all.exit_code == 1);
   CHECK(analysis::verdict_of(all.results) == analysis::Verdict::failed);
+}
+
+TEST_CASE("drops that a failure caused name it and its line", "[open]") {
+  const auto r = run_text(lab("100ms", R"(
+traffic: [{name: p, from: t/v-1, to: t/v-2, ping: {interval: 1ms}, start: 5ms}]
+events:
+  - {name: cut, at: 20ms, fail: {link: leaf-1--spine-1, for: 20ms}}
+  - {name: dead, at: 60ms, fail: {node: leaf-2, for: 20ms}}
+)"));
+  REQUIRE(!r.drops.empty());
+  std::size_t by_cut = 0, by_dead = 0;
+  for (const auto& d : r.drop_entries) {
+    INFO(r.drops[d.group].reason << " at " << d.where << " at " << d.at.ps);
+    CHECK(d.event == (d.at < Time{} + milliseconds(60) ? "cut" : "dead"));
+    CHECK(d.place.line == (d.event == "cut" ? 8 : 9));
+    ++(d.event == "cut" ? by_cut : by_dead);
+  }
+  CHECK(by_cut >= 20);
+  CHECK(by_cut <= 22);
+  CHECK(by_dead >= 20);
+  for (const auto& g : r.drops) {
+    std::set<std::string> events;
+    for (const auto& d : r.drop_entries)
+      if (&r.drops[d.group] == &g) events.insert(d.event);
+    CHECK(g.event == (events.size() == 1 ? *events.begin() : ""));
+    CHECK((g.place.line > 0) == (events.size() == 1));
+  }
 }
