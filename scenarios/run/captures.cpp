@@ -60,6 +60,8 @@ std::string drop_text(const World& world, std::size_t node, const models::DropRe
     text = fmt::format("dropped at {} by {} of {} ({})", world.where_text(node, record.where),
                        origin->rule, world.scenario().tenants[origin->tenant].name,
                        analysis::short_place(origin->place));
+  if (const EventSpec* event = world.failure_behind(node, record); event != nullptr)
+    text += fmt::format(" because of {} ({})", event->name, analysis::short_place(event->place));
   return text + fmt::format("; packet {}", record.packet);
 }
 

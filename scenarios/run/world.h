@@ -69,6 +69,8 @@ class World {
   const models::Topology& topology() const { return *topology_; }
   /// What a cookie stands for; nullptr: not a rule of the scenario.
   const PolicyOrigin* origin_of(std::uint64_t cookie) const;
+  /// The `fail` event that caused a drop; nullptr: none did.
+  const EventSpec* failure_behind(std::size_t node, const models::DropRecord& record) const;
   /// "hv-1-1", "leaf-1.spine-2", "shop/web-1": where a drop happened.
   std::string where_text(std::size_t node, std::uint32_t where) const;
 
@@ -103,6 +105,8 @@ class World {
   void fill_migrations(analysis::Results& out);
   void fill_control(analysis::Results& out);
   void fill_places(analysis::Results& out);
+  /// Of a node's port, as drops name it.
+  std::optional<std::size_t> link_at(std::size_t node, std::uint32_t where) const;
   /// When a command of the scenario happened.
   std::vector<Time> times_of(std::uint32_t event) const;
   analysis::LogEntry command_entry(std::size_t event, Time at, bool over) const;

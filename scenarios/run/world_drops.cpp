@@ -67,6 +67,23 @@ class Failures {
 
 }  // namespace
 
+std::optional<std::size_t> World::link_at(std::size_t node, std::uint32_t where) const {
+  for (std::size_t l = 0; l < scenario_.underlay.links.size(); ++l) {
+    const LinkSpec& link = scenario_.underlay.links[l];
+    if ((link.a == node || link.b == node) && port_index(node, l) == where) return l;
+  }
+  return std::nullopt;
+}
+
+const EventSpec* World::failure_behind(std::size_t node, const models::DropRecord& record) const {
+  if (record.reason != DropReason::link_down && record.reason != DropReason::node_down &&
+      record.reason != DropReason::no_route)
+    return nullptr;
+  const Failures failures(scenario_, [this](std::uint32_t event) { return times_of(event); });
+  const auto cause = failures.cause(record.reason, node, link_at(node, record.where), record.at);
+  return cause ? &scenario_.events[*cause] : nullptr;
+}
+
 void World::fill_drops(analysis::Results& out) {
   std::map<models::DropKey, std::uint64_t> counts;
   for (const auto* n : nodes_)
@@ -100,6 +117,7 @@ void World::fill_drops(analysis::Results& out) {
   const Failures failures(scenario_, [this](std::uint32_t event) { return times_of(event); });
   std::vector<std::set<std::size_t>> causes(out.drops.size());  // event + 1; 0: of no failure
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i]->ledger.records.empty()) continue;
     std::map<std::uint32_t, std::size_t> links;  // of the node's ports
     for (std::size_t l = 0; l < scenario_.underlay.links.size(); ++l) {
       const LinkSpec& link = scenario_.underlay.links[l];
