@@ -41,8 +41,9 @@ events:
 """
 # Section of the schema -> where it lies in BASE.
 PLACES = {
-    'scenario': '', 'leaf_spine': 'underlay.leaf_spine', 'link_keys': 'underlay.host_links',
-    'underlay': 'underlay', 'link': 'underlay.links.1', 'caches': 'overlay.caches',
+    'scenario': '', 'leaf_spine': 'underlay.leaf_spine', 'ecmp': 'underlay.ecmp', 'tcp': 'tcp',
+    'link_keys': 'underlay.host_links', 'underlay': 'underlay', 'link': 'underlay.links.1',
+    'caches': 'overlay.caches',
     'control': 'overlay.control', 'overlay': 'overlay', 'network': 'tenants.t.networks.net',
     'group': 'tenants.t.groups.one', 'policy_match': 'tenants.t.policy.rules.r.allow',
     'policy_rule': 'tenants.t.policy.rules.r', 'policy': 'tenants.t.policy', 'ping': 'traffic.a.ping',

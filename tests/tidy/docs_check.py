@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # Folders of the source tree: `sim/engine.h` in a document names a file there.
 TOPS = 'analysis base cli control datapath docs models pcap scenarios sim tests'.split()
 # Commands of the bootstrap script ./weft, which are none of the program's, and their flags.
-OF_SCRIPT = {'bench': set(), 'test': {'--quick', '--matrix', '--list', '--jobs'}}
+OF_SCRIPT = {'bench': set(), 'fuzz': {'--seconds'}, 'test': {'--quick', '--matrix', '--list', '--jobs'}}
 SCRIPT_FLAGS = {'--no-install', '--help', '--version'}
 
 
