@@ -117,6 +117,7 @@ CacheResult total_of(std::span<const CacheResult> caches) {
     sum.masks += c.masks;
     sum.connections += c.connections;
     sum.rules += c.rules;
+    sum.tuples += c.tuples;
   }
   return sum;
 }

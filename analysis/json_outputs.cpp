@@ -156,7 +156,8 @@ Json cache_json(const CacheResult& c) {
               {"megaflows", c.megaflows},
               {"masks", c.masks},
               {"connections", c.connections},
-              {"rules", c.rules}};
+              {"rules", c.rules},
+              {"tuples", c.tuples}};
 }
 
 Json totals_json(const Results& results) {

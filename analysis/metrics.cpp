@@ -152,6 +152,7 @@ class Writer {
     total("masks", c.masks, "count");
     total("connections", c.connections, "count");
     total("rules", c.rules, "count");
+    total("tuples", c.tuples, "count");
   }
 
   void control() {

@@ -263,6 +263,7 @@ struct CacheResult {
   std::uint64_t masks = 0;
   std::uint64_t connections = 0;
   std::uint64_t rules = 0;
+  std::uint64_t tuples = 0;  ///< that lookups compared with; a hit of the exact-match cache is one
 };
 
 struct ControlResult {

@@ -34,6 +34,7 @@
 #include <memory>
 #include <vector>
 
+#include "datapath/cache_options.h"
 #include "datapath/flow_key.h"
 #include "datapath/hash_index.h"
 #include "datapath/match.h"
@@ -41,14 +42,6 @@
 #include "datapath/sparse_mask.h"
 
 namespace weft::datapath {
-
-struct ClassifierOptions {
-  bool staged_lookup = true;
-  bool prefix_tracking = true;
-  bool priority_sorting = true;
-  bool port_tries = true;
-  bool operator==(const ClassifierOptions&) const = default;
-};
 
 class Classifier {
  public:

@@ -10,9 +10,12 @@ namespace weft::datapath {
 
 std::uint64_t hash_packet_part(const FlowKey& key, std::uint64_t seed) {
   const auto& w = key.w;
+  // Not tos, ttl and TCP flags: they differ between the packets of one flow, and rules that look at
+  // them are rare.
+  const std::uint64_t w9 = w[9] & 0xFFFFFFFFFF0000FFULL, w14 = w[14] & ~0xFFFFULL;
   std::uint64_t a = fold_multiply(w[0] ^ seed, w[7] ^ 0xE7037ED1A0B428DBULL);
-  std::uint64_t b = fold_multiply(w[8] ^ 0x8EBC6AF09C88C6E3ULL, w[9] ^ seed);
-  a = fold_multiply(a ^ w[10] ^ 0x589965CC75374CC3ULL, w[11] ^ w[14] ^ 0x1D8E4E27C47D124FULL);
+  std::uint64_t b = fold_multiply(w[8] ^ 0x8EBC6AF09C88C6E3ULL, w9 ^ seed);
+  a = fold_multiply(a ^ w[10] ^ 0x589965CC75374CC3ULL, w[11] ^ w14 ^ 0x1D8E4E27C47D124FULL);
   b = fold_multiply(b ^ w[12] ^ 0xEB44ACCAB455D165ULL, w[13] ^ w[15] ^ 0x9E3779B97F4A7C15ULL);
   if ((w[1] | w[4] | w[5]) != 0) {  // it came through a tunnel
     a = fold_multiply(a ^ w[1], w[2] ^ w[6] ^ 0xA0761D6478BD642FULL);

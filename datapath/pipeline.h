@@ -27,7 +27,7 @@
 #include "base/net_types.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "datapath/classifier.h"
+#include "datapath/cache_options.h"
 #include "datapath/match.h"
 #include "datapath/packet.h"
 #include "datapath/tunnel/receiver.h"
@@ -68,22 +68,6 @@ struct VtepConfig {
   /// not 64 bits of tun_id.
   bool stt_ports = false;
   ReceiverOptions receiver{};  ///< fragments, STT frames, and what an RFC leaves open
-};
-
-struct CacheOptions {
-  ClassifierOptions
-      classifier;  ///< how the slow path searches the tables, and so how wide masks are
-  bool exact_match = true;
-  bool megaflow = true;
-  std::uint32_t exact_match_entries = 8192;
-  std::uint32_t megaflow_limit = 200'000;
-  /// Megaflows that packets from one port may take; beyond it, a port evicts its own. 0: no limit.
-  std::uint32_t megaflow_port_limit = 0;
-  /// Beyond so many masks, new megaflows match exactly: nobody makes everybody's lookups longer.
-  std::uint32_t mask_limit = 512;
-  Duration idle_timeout = seconds(10);
-  Duration hard_timeout{};              ///< a megaflow's greatest age; 0: none
-  std::uint32_t sweep_entries = 65536;  ///< megaflows that one call of expire() looks at, at most
 };
 
 struct Output {

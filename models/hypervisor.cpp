@@ -80,6 +80,10 @@ void Hypervisor::start() {
     place->plug_in();
     if (agent_) agent_->port_up(place->local_port(), node_.now());
   }
+  for (const std::string& rule : config_.rules) {
+    const auto added = pipeline_.add_flow(rule);
+    WEFT_CHECK(added.ok(), "{}: {}", rule, added.ok() ? "" : added.error().text());
+  }
   node_.context().arm(boot_timer_, node_.now() + (agent_ ? config_.boot_limit : Duration{}),
                       kBootTimer, 0, 0);
   node_.context().arm(expire_timer_, node_.now() + milliseconds(100), kExpireTimer, 0, 0);

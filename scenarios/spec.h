@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "base/units.h"
+#include "datapath/cache_options.h"
 
 namespace weft::scenarios {
 
@@ -122,8 +123,9 @@ struct ControlSpec {
 struct OverlaySpec {
   Encapsulation encapsulation = Encapsulation::geneve;
   ControlSpec control;
-  bool exact_match_cache = true;
-  bool megaflow_cache = true;
+  datapath::CacheOptions caches;
+  /// Rules of every virtual switch, in ovs-ofctl's syntax; with them there is no control plane.
+  std::vector<std::string> rules;
   Place place;
 };
 
@@ -157,6 +159,8 @@ struct VmSpec {
   std::size_t host = 0;     ///< node index of its first hypervisor
   Mac mac{};
   std::vector<IpAddress> addresses;  ///< one per subnet of its network, in that order
+  /// Further ones with their subnets' lengths, of which the control plane knows nothing.
+  std::vector<std::pair<IpAddress, int>> aliases;
   ByteCount memory{1ULL << 30};
   ByteCount dirty_per_second{0};
   Place place;
@@ -245,10 +249,14 @@ struct TrafficSpec {
   // bulk: `size` bytes over one connection, closed at the end; `repeat` connections one after
   // another (0: until stop)
   std::uint64_t repeat = 1;
-  // rpc: one connection per pair; request and response sizes; open loop at `frequency`
+  // rpc: one connection per pair; request and response sizes; open loop at `frequency`. With
+  // `reconnect` each request has a connection of its own, to `sessions` ports from `port` on and to
+  // all addresses of the server in turn.
   ByteCount request{};
   ByteCount response{};
   Frequency frequency{};
+  bool reconnect = false;
+  std::uint16_t sessions = 1;
   // scan: TCP SYNs to ports [scan_first, scan_last] one every `interval`
   std::uint16_t scan_first = 1, scan_last = 1024;
   Place place;

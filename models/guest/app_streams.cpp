@@ -270,6 +270,129 @@ class RpcClient final : public StreamClient {
   std::uint64_t partial_ = 0;
 };
 
+/// A connection for each request: connect, send, hear the answer, close. The requests do not wait
+/// for each other.
+class ReconnectingClient final : public App, public TimerTarget {
+ public:
+  ReconnectingClient(AppWorld& world, const ClientConfig& config)
+      : world_(world),
+        config_(config),
+        stats_(world.stats_of(config.traffic, config.pair)),
+        key_(content_key(config.traffic, config.pair)) {
+    WEFT_CHECK(config.request >= 1 && config.response >= 1 && config.frequency.per_kilosecond > 0);
+    gap_ = Duration{
+        static_cast<std::int64_t>(1'000'000'000'000'000ULL / config.frequency.per_kilosecond)};
+  }
+
+  void begin(RandomStream random) override {
+    request_timer_ = timers().add(this, 0);
+    const Duration phase{static_cast<std::int64_t>(
+        random.below(static_cast<std::uint64_t>(std::max<std::int64_t>(gap_.ps, 1))))};
+    timers().arm(request_timer_, timers().from_world(config_.start + phase));
+  }
+
+  void on_timer(std::uint64_t) override {
+    const Time now = world_.world();
+    if (now >= config_.stop) return;
+    timers().arm(request_timer_, timers().now() + gap_);
+    const std::uint64_t n = number_++;
+    const bool counted = now >= config_.start + config_.warmup;
+    if (counted) {
+      ++stats_.sent;
+      ++stats_.bucket(now).sent;
+    }
+    std::size_t index;
+    if (free_.empty()) {
+      index = calls_.size();
+      calls_.push_back(std::make_unique<Call>(*this));
+    } else {
+      index = free_.back();
+      free_.pop_back();
+    }
+    Call& call = *calls_[index];
+    call.index = index;
+    call.at = now;
+    call.counted = counted;
+    call.base = n % kMostNumbers << kIncarnationShift;
+    call.answered = 0;
+    const std::size_t remotes = config_.more_remotes.size() + 1;
+    const std::size_t r = n % remotes;
+    const auto port = static_cast<std::uint16_t>(config_.port + n / remotes % config_.sessions);
+    TcpConnection* c = world_.stack->connect(r == 0 ? config_.remote : config_.more_remotes[r - 1],
+                                             port, &call, config_.traffic + 1);
+    if (c == nullptr) {
+      lost();
+      free_.push_back(index);
+      return;
+    }
+    c->count_into(&stats_);
+  }
+
+ private:
+  static constexpr std::uint64_t kMostNumbers = 1ULL << (64 - kIncarnationShift);
+
+  struct Call final : TcpEvents {
+    explicit Call(ReconnectingClient& c) : client(c) {}
+
+    void on_connected(TcpConnection& c) override {
+      ++client.stats_.connections_opened;
+      ++client.stats_.bucket(client.world_.world()).opened;
+      c.send(Payload::stream(request_stream(client.key_), base, client.config_.request));
+    }
+    void on_received(TcpConnection& c, const Payload& data) override {
+      TrafficStats& stats = client.stats_;
+      const Time now = client.world_.world();
+      client.world_.verify(stats, data, response_stream(client.key_), base + answered);
+      const bool was_whole = answered >= client.config_.response;
+      answered += data.size();
+      if (counted) {
+        stats.bytes += data.size();
+        stats.bucket(now).bytes += data.size();
+      }
+      if (was_whole || answered < client.config_.response) return;
+      if (counted) {
+        ++stats.delivered;
+        ++stats.completed;
+        ++stats.bucket(at).delivered;
+        ++stats.bucket(now).completed;
+        stats.samples.push_back({now, now - at});
+      }
+      c.close();
+    }
+    void on_peer_closed(TcpConnection& c) override { c.close(); }
+    void on_closed(TcpConnection&, TcpEnd end) override {
+      if (end == TcpEnd::normal) {
+        ++client.stats_.connections_closed;
+      } else {
+        client.lost();
+      }
+      client.free_.push_back(index);
+    }
+
+    ReconnectingClient& client;
+    std::size_t index = 0;
+    Time at{};
+    bool counted = false;
+    std::uint64_t base = 0, answered = 0;
+  };
+
+  GuestTimers& timers() { return world_.stack->timers(); }
+  void lost() {
+    ++stats_.connections_lost;
+    ++stats_.bucket(world_.world()).lost;
+  }
+
+  AppWorld& world_;
+  ClientConfig config_;
+  TrafficStats& stats_;
+  std::uint64_t key_;
+  Duration gap_{};
+  GuestTimers::Slot request_timer_ = 0;
+  std::uint64_t number_ = 0;
+  std::vector<std::unique_ptr<Call>> calls_;
+  std::vector<std::size_t> free_;
+};
+
 class TcpServer final : public App, public TcpAcceptor {
  public:
   TcpServer(AppWorld& world, std::vector<PeerConfig> peers) : world_(world) {
@@ -369,6 +492,7 @@ std::unique_ptr<App> make_bulk_client(AppWorld& world, const ClientConfig& confi
   return std::make_unique<BulkClient>(world, config);
 }
 std::unique_ptr<App> make_rpc_client(AppWorld& world, const ClientConfig& config) {
+  if (config.reconnect) return std::make_unique<ReconnectingClient>(world, config);
   return std::make_unique<RpcClient>(world, config);
 }
 std::unique_ptr<App> make_tcp_server(AppWorld& world, std::vector<PeerConfig> peers) {

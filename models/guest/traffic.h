@@ -48,6 +48,9 @@ struct ClientConfig {
   std::uint32_t request = 1;       ///< rpc: bytes, >= 1
   std::uint32_t response = 1;      ///< rpc: bytes, >= 1
   Frequency frequency{};           ///< rpc: requests, open loop
+  bool reconnect = false;          ///< rpc: a connection for each request (netperf's TCP_CRR) ...
+  std::uint16_t sessions = 1;      ///< ... to so many ports from `port` on, in turn ...
+  std::vector<IpAddress> more_remotes{};  ///< ... at `remote` and these, in turn
   std::uint16_t scan_first = 1, scan_last = 1024;
 };
 

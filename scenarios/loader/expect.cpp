@@ -39,7 +39,8 @@ const std::vector<Measure>& measures_of(Subject subject) {
   static const std::vector<Measure> caches{{"hit_ratio", Unit::ratio},
                                            {"megaflows", Unit::count},
                                            {"masks", Unit::count},
-                                           {"slow_path", Unit::count}};
+                                           {"slow_path", Unit::count},
+                                           {"tuples_per_1000_lookups", Unit::count}};
   static const std::vector<Measure> drops{{"count", Unit::count}};
   static const std::vector<Measure> controller{{"messages", Unit::count}, {"resyncs", Unit::count}};
   switch (subject) {

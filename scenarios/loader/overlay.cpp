@@ -1,6 +1,7 @@
 // The overlay: encapsulation, caches, the control plane and how it is reached.
 #include <fmt/format.h>
 
+#include "datapath/rule.h"
 #include "scenarios/loader/sections.h"
 
 namespace weft::scenarios {
@@ -122,6 +123,56 @@ void read_control(Context& context, const YamlNode& section) {
   }
 }
 
+void read_caches(Context& context, const YamlNode& section, datapath::CacheOptions& o) {
+  constexpr std::uint64_t kMost = 1u << 28;
+  Reader keys(context.diag, section, "caches", "caches");
+  keys.read("exact_match", o.exact_match);
+  keys.read("megaflow", o.megaflow);
+  keys.read_integer("exact_match_entries", o.exact_match_entries, 2, kMost);
+  keys.read_integer("megaflows", o.megaflow_limit, 1, kMost);
+  keys.read_integer("megaflows_per_port", o.megaflow_port_limit, 0, kMost);
+  keys.read_integer("masks", o.mask_limit, 1, kMost);
+  keys.read_positive("idle_timeout", o.idle_timeout);
+  keys.read_positive("hard_timeout", o.hard_timeout);
+  keys.finish();
+}
+
+/// Lines of ovs-ofctl's syntax, as one text or as a list.
+void read_rules(Context& context, const YamlNode& node, std::vector<std::string>& rules) {
+  const auto add = [&](const Place& place, std::string_view line, std::size_t number) {
+    const auto rule = datapath::parse_rule(line);
+    if (rule) {
+      rules.emplace_back(line);
+    } else {
+      context.diag.error(place, fmt::format("rule {}: {}", number, rule.error().message),
+                         rule.error().place.column > 0
+                             ? fmt::format("column {} of `{}`", rule.error().place.column, line)
+                             : rule.error().remedy);
+    }
+  };
+  if (node.kind == YamlNode::Kind::sequence) {
+    for (const YamlNode* item : node.items)
+      if (const auto text = scalar_text(context.diag, *item, "a rule")) {
+        add(item->place, *text, rules.size() + 1);
+      }
+    return;
+  }
+  const auto text = scalar_text(context.diag, node, "rules, one a line");
+  if (!text) return;
+  std::size_t number = 0;
+  for (std::string_view rest = *text; !rest.empty();) {
+    const auto end = std::min(rest.find('\n'), rest.size());
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    ++number;
+    if (line.find_first_not_of(" \t") != std::string_view::npos && line[0] != '#')
+      add(node.place, line, number);
+  }
+  if (rules.empty())
+    context.diag.error(node.place, "no rule: the switches would forward nothing",
+                       "leave `rules` out to have a control plane");
+}
+
 }  // namespace
 
 void read_overlay(Context& context, const YamlNode* section) {
@@ -149,11 +200,18 @@ void read_overlay(Context& context, const YamlNode* section) {
                         {"otv", Encapsulation::otv}});
   }
   if (const YamlNode* caches = reader.take("caches")) {
-    Reader keys(context.diag, *caches, "caches", "caches");
-    keys.read("exact_match", overlay.exact_match_cache);
-    keys.read("megaflow", overlay.megaflow_cache);
+    read_caches(context, *caches, overlay.caches);
+  }
+  if (const YamlNode* classifier = reader.take("classifier")) {
+    datapath::ClassifierOptions& o = overlay.caches.classifier;
+    Reader keys(context.diag, *classifier, "classifier", "classifier");
+    keys.read("staged_lookup", o.staged_lookup);
+    keys.read("prefix_tracking", o.prefix_tracking);
+    keys.read("priority_sorting", o.priority_sorting);
+    keys.read("port_tries", o.port_tries);
     keys.finish();
   }
+  if (const YamlNode* rules = reader.take("rules")) read_rules(context, *rules, overlay.rules);
   if (const YamlNode* control = reader.take("control")) read_control(context, *control);
   reader.finish();
 }

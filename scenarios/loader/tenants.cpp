@@ -228,6 +228,13 @@ class TenantReader {
     if (vm.memory.bytes == 0) diag_.error(reader.place("memory"), "a VM without memory");
     reader.read_bytes_per_second("dirty", vm.dirty_per_second);
     const YamlNode* place = reader.take("place");
+    if (const YamlNode* aliases = reader.take("aliases")) {
+      if (count != 1)
+        diag_.error(aliases->place, fmt::format("the same addresses for {} VMs", count),
+                    "aliases are for a group of one VM");
+      if (is_list(diag_, *aliases, "aliases"))
+        for (const YamlNode* item : aliases->items) read_alias(*item, vm);
+    }
     reader.finish();
     placement_.total_vms += count;
     if (placement_.total_vms > kMaxVms) {
@@ -261,6 +268,23 @@ class TenantReader {
     }
     context_.groups[index_].emplace(group.name, tenant_.groups.size());
     tenant_.groups.push_back(std::move(group));
+  }
+
+  /// "10.0.0.7/24"; without a length the address stands alone.
+  void read_alias(const YamlNode& node, VmSpec& vm) {
+    const auto text = scalar_text(diag_, node, "an address such as 10.0.0.7/24");
+    if (!text) return;
+    const std::size_t slash = text->find('/');
+    const auto address = parse_ip(std::string_view(*text).substr(0, slash));
+    const std::string digits = slash == std::string::npos ? "" : text->substr(slash + 1);
+    const int most = address && address->is6 ? 128 : 32;
+    const bool number = !digits.empty() && digits.size() <= 3 &&
+                        digits.find_first_not_of("0123456789") == std::string::npos;
+    const int length = slash == std::string::npos ? most : number ? std::stoi(digits) : most + 1;
+    if (!address || length > most)
+      return diag_.error(node.place, fmt::format("`{}` is no address", *text),
+                         "for example 10.0.0.7/24");
+    vm.aliases.emplace_back(*address, length);
   }
 
   void apply_override(const std::string& name, VmSpec& vm) {

@@ -387,6 +387,16 @@ class TrafficReader {
       zero(reader, "rate");
     }
     read_rate_per(reader);
+    reader.read("reconnect", traffic_.reconnect);
+    if (reader.read_integer("sessions", traffic_.sessions, 1, 65535)) {
+      if (!traffic_.reconnect)
+        diag_.error(reader.place("sessions"), "sessions, but one connection for all requests",
+                    "write `reconnect: true` as well");
+      if (traffic_.port + traffic_.sessions - 1 > 65535)
+        diag_.error(reader.place("sessions"),
+                    fmt::format("{} sessions from port {} on: there is no port above 65535",
+                                traffic_.sessions, traffic_.port));
+    }
     reader.finish();
   }
 
@@ -556,16 +566,18 @@ class TrafficReader {
   void check_connections(const YamlNode& node) {
     if (traffic_.kind != TrafficKind::bulk && traffic_.kind != TrafficKind::rpc) return;
     const std::size_t mine = context_.scenario.traffic.size();
-    for (const PairSpec& pair : traffic_.pairs) {
-      const auto [found, fresh] =
-          connections_.emplace(std::tuple{pair.from, pair.to, traffic_.port}, mine);
+    const unsigned sessions = traffic_.sessions;
+    for (std::size_t i = 0; i < traffic_.pairs.size() * sessions; ++i) {
+      const PairSpec& pair = traffic_.pairs[i / sessions];
+      const auto port = static_cast<std::uint16_t>(traffic_.port + i % sessions);
+      const auto [found, fresh] = connections_.emplace(std::tuple{pair.from, pair.to, port}, mine);
       if (fresh) continue;
       const std::string other =
           found->second == mine ? "it" : "`" + context_.scenario.traffic[found->second].name + "`";
       diag_.error(node.place,
                   fmt::format("{} already connects `{}` to `{}` on port {}", other,
                               endpoint_name(context_.scenario, pair.from),
-                              endpoint_name(context_.scenario, pair.to), traffic_.port),
+                              endpoint_name(context_.scenario, pair.to), port),
                   "give it another `port`");
       return;
     }

@@ -641,6 +641,8 @@ class Judge {
         hold_count(measure, bounds, c.masks);
       } else if (measure == "slow_path") {
         hold_count(measure, bounds, c.slow_path, of);
+      } else if (measure == "tuples_per_1000_lookups") {
+        hold_count(measure, bounds, c.tuples * 1000 / c.lookups, of);
       } else {
         unknown(measure);
       }

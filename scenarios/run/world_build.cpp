@@ -224,8 +224,8 @@ Result<> World::build_nodes(const WorldOptions& options) {
                        .stt_ports = true};
         const auto [tunnel, tunnel_type] = tunnel_of(o.encapsulation);
         config.tunnel = tunnel;
-        config.caches.exact_match = o.exact_match_cache;
-        config.caches.megaflow = o.megaflow_cache;
+        config.caches = o.caches;
+        config.rules = o.rules;
         config.agent = {.hypervisor = spec.name,
                         .vtep = config.vtep.address,
                         .tunnel_port = models::kTunnelPort.value,
@@ -368,6 +368,7 @@ void World::build_guests(std::map<EndpointRef, models::GuestConfig>& guests) {
       const auto& subnets = tenant.networks[vm.network].subnets;
       for (std::size_t k = 0; k < vm.addresses.size(); ++k)
         g.net.addresses.push_back({vm.addresses[k], k < subnets.size() ? subnets[k].length : 32});
+      for (const auto& [alias, length] : vm.aliases) g.net.addresses.push_back({alias, length});
       g.net.gateway4 = gateway_of(tenant, vm.network, false);
       g.net.gateway6 = gateway_of(tenant, vm.network, true);
     }
@@ -402,6 +403,12 @@ void World::build_guests(std::map<EndpointRef, models::GuestConfig>& guests) {
       c.request = static_cast<std::uint32_t>(spec.request.bytes);
       c.response = static_cast<std::uint32_t>(spec.response.bytes);
       c.frequency = spec.frequency;
+      c.reconnect = spec.reconnect;
+      c.sessions = spec.sessions;
+      if (spec.reconnect)
+        for (const auto& a : guests.at(pair.to).net.addresses)
+          if (a.address.is6 == spec.ipv6 && a.address != c.remote)
+            c.more_remotes.push_back(a.address);
       c.scan_first = spec.scan_first;
       c.scan_last = spec.scan_last;
       guests.at(pair.from).clients.push_back(std::move(c));
@@ -416,7 +423,10 @@ void World::build_guests(std::map<EndpointRef, models::GuestConfig>& guests) {
       peer.request = static_cast<std::uint32_t>(spec.request.bytes);
       peer.response = static_cast<std::uint32_t>(spec.response.bytes);
       peer.count_from = spec.start + spec.warmup;
-      guests.at(pair.to).peers.push_back(peer);
+      for (unsigned n = 0; n < spec.sessions; ++n) {
+        peer.port = static_cast<std::uint16_t>(spec.port + n);
+        guests.at(pair.to).peers.push_back(peer);
+      }
     }
   }
 }

@@ -181,7 +181,15 @@ Result<> World::build_control() {
   for (std::size_t i = 0; i < hypervisors_.size(); ++i)
     if (hypervisors_[i] != nullptr) options.hypervisors.push_back(scenario_.underlay.nodes[i].name);
 
-  if (!options.hypervisors.empty() || control.in_band)
+  if (!scenario_.overlay.rules.empty()) {
+    // The rules are all there is: nobody to hear of a change.
+    for (const auto& event : plan_->events)
+      for (const auto& part : event.parts)
+        if (part.target == kToController)
+          return Error{"event '" + event.name + "' needs a control plane",
+                       {},
+                       "without `overlay.rules` there is one"};
+  } else if (!options.hypervisors.empty() || control.in_band)
     if (auto done = build_controller(std::move(options)); !done.ok()) return done;
 
   // Commands: posted at load when their time is known, else left to the director.

@@ -470,7 +470,8 @@ void World::fill_control(analysis::Results& out) {
                           .megaflows = s.megaflows,
                           .masks = s.masks,
                           .connections = s.connections,
-                          .rules = s.rules});
+                          .rules = s.rules,
+                          .tuples = s.tuples_searched + s.exact_match_hits});
   }
 }
 

@@ -23,7 +23,7 @@ PARTS = (
     ('The file', ['scenario']),
     ('underlay', ['underlay', 'leaf_spine', 'link_keys', 'link', 'ecn', 'ecmp', 'hypervisors',
                   'node']),
-    ('overlay', ['overlay', 'caches', 'control']),
+    ('overlay', ['overlay', 'caches', 'classifier', 'slow_path', 'control']),
     ('tcp', ['tcp']),
     ('tenants', ['tenant', 'network', 'router', 'group', 'vm', 'policy', 'policy_rule',
                  'policy_match']),
