@@ -17,10 +17,20 @@ struct ClassifierOptions {
   bool operator==(const ClassifierOptions&) const = default;
 };
 
+/// How fast the slow path is (upcall_queue.h). As it is, a packet that misses the caches is
+/// answered at once.
+struct SlowPathOptions {
+  std::uint64_t per_second = 0;  ///< packets; 0: no limit, no delay
+  std::uint32_t queue = 1024;    ///< packets that wait at most
+  /// From one port at most; then ports are served in turn. 0: all wait in one queue.
+  std::uint32_t port_queue = 0;
+  bool operator==(const SlowPathOptions&) const = default;
+};
+
 /// The classifier and the two caches in front of it (cache.h).
 struct CacheOptions {
-  ClassifierOptions
-      classifier;  ///< how the slow path searches the tables, and so how wide masks are
+  ClassifierOptions classifier;  ///< how the slow path searches, and so how wide masks are
+  SlowPathOptions slow_path;
   bool exact_match = true;
   bool megaflow = true;
   std::uint32_t exact_match_entries = 8192;

@@ -46,6 +46,11 @@ class FlowTables {
   bool unchanged(const std::bitset<256>& tables, std::uint64_t generation) const;
   /// Something that every decision depends on changed (a port came or went).
   void change_everything();
+  std::size_t memory_bytes() const {
+    std::size_t n = 0;
+    for (const auto& [number, table] : tables_) n += table.classifier.memory_bytes();
+    return n;
+  }
   /// Some rule has an idle or hard timeout.
   bool has_timeouts() const { return with_timeout_ != 0; }
   std::size_t size() const { return live_; }

@@ -453,7 +453,10 @@ void Pipeline::Impl::fetch_connections(std::span<Pass* const> look_up, Megaflow*
 void Pipeline::Impl::run(Pass& pass, Outputs& result, const SharedDecision* from) {
   for (;;) {
     const Decision* decision = &uncached;
-    if (Megaflow* entry = find(pass, from); entry != nullptr) {
+    Megaflow* entry = find(pass, from);
+    if (pass.waits) [[unlikely]]
+      return wait(pass, result);
+    if (entry != nullptr) {
       count(*entry, pass);
       from = entry->shared;
       decision = &from->decision;
@@ -509,11 +512,36 @@ Megaflow* Pipeline::Impl::find(Pass& pass, const SharedDecision* from) {
       return e;
     }
   }
+  if (upcalls.limited() && !pass.served) [[unlikely]] {
+    --stats.packets;  // it will be looked up again
+    pass.waits = true;
+    return nullptr;
+  }
+  pass.served = false;
   ++stats.slow_path;
   Megaflow* e = slow_path(pass);
   if (from != nullptr) from->next = e;
   if (use_exact && e != nullptr) exact.insert(hash, e);
   return e;
+}
+
+void Pipeline::Impl::wait(Pass& pass, Outputs& result) {
+  pass.waits = false;
+  if (!upcalls.push(pass.in_port, pass, pass.now))
+    drop(pass.packet, DropReason::slow_path_full, 0, result);
+}
+
+Time Pipeline::next_upcall() const { return impl_->upcalls.next(); }
+
+void Pipeline::serve_upcalls(Time now, Outputs& result) {
+  Impl& s = *impl_;
+  s.clock = std::max(s.clock, now);
+  while (s.upcalls.next() <= now) {
+    Pass pass = s.upcalls.pop();
+    pass.now = now;
+    pass.served = true;
+    s.run(pass, result);
+  }
 }
 
 Megaflow* Pipeline::Impl::slow_path(const Pass& pass) {
@@ -610,6 +638,12 @@ const PipelineStats& Pipeline::stats() const {
   s.connections = impl_->connections.size();
   s.rules = impl_->tables.size();
   return s;
+}
+
+Pipeline::Memory Pipeline::memory() const {
+  return {.rules = impl_->tables.memory_bytes(),
+          .megaflows = impl_->megaflows.memory_bytes() + impl_->exact.memory_bytes(),
+          .connections = impl_->connections.memory()};
 }
 
 void Pipeline::check_caches(std::uint32_t one_in) { impl_->check_one_in = one_in; }

@@ -202,6 +202,12 @@ class Pipeline {
   /// `result` (out, dropped or consumed). `result` is appended to, not cleared.
   void process(std::span<Packet* const> burst, PortNo in_port, Time now, Outputs& result);
 
+  /// With a slow path of limited speed (SlowPathOptions), packets that miss the caches wait inside
+  /// the switch: when the next one is done (never: none waits) ...
+  Time next_upcall() const;
+  /// ... and those that are done by now go on.
+  void serve_upcalls(Time now, Outputs& result);
+
   /// Runs one packet (a copy; nothing is changed, no statistics) and says table by table what
   /// would happen.
   std::vector<TraceLine> trace(const Packet& packet, PortNo in_port, Time now,
@@ -223,6 +229,13 @@ class Pipeline {
   ConnTrack& connection_tracking();
 
   const PipelineStats& stats() const;
+  /// Bytes that each part owns; looks at every decision, so not for every packet.
+  struct Memory {
+    std::size_t rules = 0;  ///< the classifiers
+    std::size_t megaflows = 0;
+    std::size_t connections = 0;
+  };
+  Memory memory() const;
   /// Compares the next packets' cached decision with the slow path; a difference is an
   /// InternalFault that names both. one_in = 0: off, 1: every packet, N: packets whose id % N == 0.
   void check_caches(std::uint32_t one_in);

@@ -11,6 +11,7 @@
 #include "datapath/faults.h"
 #include "datapath/pipeline.h"
 #include "datapath/translate.h"
+#include "datapath/upcall_queue.h"
 
 namespace weft::datapath {
 
@@ -33,6 +34,8 @@ struct PassState {
   bool tracked = false;     ///< in `ct_zone`, as it is (or was before NAT)
   bool translated = false;  ///< by NAT in `ct_zone`; `ct` describes the packet before
   bool ct_hashed = false;   ///< `ct_hash` is that of `ct` in zone `ct_hash_zone`
+  bool waits = false;       ///< it misses the caches and must wait for the slow path
+  bool served = false;      ///< it has waited for the slow path, and may take it
   bool answered = false;    ///< a packet-too-big has been sent for it
   std::uint16_t ct_zone = 0;
   std::uint16_t ct_hash_zone = 0;
@@ -73,7 +76,8 @@ struct Pipeline::Impl {
   mutable PipelineStats reported;
   std::uint32_t check_one_in = 0;
   Time clock{};
-  Decision uncached;         // of a packet without a megaflow
+  Decision uncached;  // of a packet without a megaflow
+  UpcallQueue<Pass> upcalls;
   std::vector<Pass> passes;  // of the burst that is being processed: as many as one ever had
 
   Impl(VtepConfig vtep_config, CacheOptions caches, std::uint64_t hash_seed)
@@ -87,7 +91,8 @@ struct Pipeline::Impl {
                   hash_seed),
         exact(caches.exact_match_entries),
         connections({}, hash_seed),
-        receiver(vtep.receiver) {}
+        receiver(vtep.receiver),
+        upcalls(caches.slow_path) {}
 
   SwitchView view() const {
     return {
@@ -121,6 +126,8 @@ struct Pipeline::Impl {
   /// nullptr: `uncached` holds the decision.
   Megaflow* find(Pass& pass, const SharedDecision* from);
   Megaflow* slow_path(const Pass& pass);
+  /// Queues a packet for the slow path, or drops it.
+  void wait(Pass& pass, Outputs& result);
   bool use_exact_match(std::uint32_t lookups) {
     // With one mask or two a megaflow lookup costs no more.
     return options.exact_match && megaflows.masks() > 2 && exact.awake(lookups);

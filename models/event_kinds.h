@@ -34,6 +34,8 @@ enum EventKind : std::uint16_t {
   kHandoff,
   /// control: to the director: data = event index << 32 | phase index.
   kPhase,
+  /// timer: a packet has waited for the vSwitch's slow path.
+  kUpcallTimer,
 };
 
 /// A link or a node fails or comes back, packed into Event::data. Failures overlap: `by` names the

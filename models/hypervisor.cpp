@@ -123,6 +123,13 @@ void Hypervisor::handle(sim::Context& context, const sim::Event& event) {
       for (const auto& d : outputs_.dropped) node_.drop(d.packet, d.reason, kUplinkPort.value);
       context.arm(expire_timer_, node_.now() + milliseconds(100), kExpireTimer, 0, 0);
       break;
+    case kUpcallTimer:
+      outputs_.clear();
+      pipeline_.serve_upcalls(node_.now(), outputs_);
+      pumping_ = true;  // what guests answer waits until all is handed out
+      hand_out(0);
+      pumping_ = false;
+      break;
     case kBootTimer:
       boot();
       break;
@@ -191,35 +198,45 @@ void Hypervisor::pump() {
     }
     outputs_.clear();
     pipeline_.process({&next.packet, 1}, next.port, node_.now(), outputs_);
-    node_.ledger.created += outputs_.created.size();
-    for (const Packet* p : outputs_.created) node_.note_created(*p);
-    for (Packet* p : outputs_.consumed) node_.consume(p);
-    for (const auto& c : outputs_.controller) node_.consume(c.packet);
-    for (const auto& d : outputs_.dropped) {
-      if (policy_tap_ != nullptr && d.reason == DropReason::policy) [[unlikely]]
-        policy_tap_->refused(node_.now(), node_.context().order(), *d.packet, d.cookie);
-      if (!left_.empty()) [[unlikely]]
-        count_lost(*d.packet, d.reason);
-      node_.drop(d.packet, d.reason, next.port.value, d.cookie);
-    }
-    // Guests may push to pending_ (not to outputs_) while they are given their packets.
-    for (std::size_t k = 0; k < outputs_.out.size(); ++k) {
-      const auto out = outputs_.out[k];
-      if (out.port == kUplinkPort) {
-        node_.transmit(0, out.packet);
-      } else if (out.port == kLocalPort) {
-        own_station_->guest->receive(out.packet);
-      } else if (out.port.value >= 1 && out.port.value <= places_.size() &&
-                 places_[out.port.value - 1]) {
-        give_to_vm(*places_[out.port.value - 1], out.packet);
-      } else {
-        count_lost(*out.packet, DropReason::no_port);
-        node_.drop(out.packet, DropReason::no_port, out.port.value);
-      }
-    }
+    hand_out(next.port.value);
   }
   pending_.clear();
   pumping_ = false;
+  const Time upcall = pipeline_.next_upcall();
+  auto& context = node_.context();
+  if (upcall != Time::never() &&
+      (!context.armed(upcall_timer_) || context.deadline(upcall_timer_) != upcall))
+    context.arm(upcall_timer_, upcall, kUpcallTimer, 0, 0);
+}
+
+// What the switch made of a packet that came in at `in_port` (0: of several, which had waited).
+void Hypervisor::hand_out(std::uint32_t in_port) {
+  node_.ledger.created += outputs_.created.size();
+  for (const Packet* p : outputs_.created) node_.note_created(*p);
+  for (Packet* p : outputs_.consumed) node_.consume(p);
+  for (const auto& c : outputs_.controller) node_.consume(c.packet);
+  for (const auto& d : outputs_.dropped) {
+    if (policy_tap_ != nullptr && d.reason == DropReason::policy) [[unlikely]]
+      policy_tap_->refused(node_.now(), node_.context().order(), *d.packet, d.cookie);
+    if (!left_.empty()) [[unlikely]]
+      count_lost(*d.packet, d.reason);
+    node_.drop(d.packet, d.reason, in_port, d.cookie);
+  }
+  // Guests may push to pending_ (not to outputs_) while they are given their packets.
+  for (std::size_t k = 0; k < outputs_.out.size(); ++k) {
+    const auto out = outputs_.out[k];
+    if (out.port == kUplinkPort) {
+      node_.transmit(0, out.packet);
+    } else if (out.port == kLocalPort) {
+      own_station_->guest->receive(out.packet);
+    } else if (out.port.value >= 1 && out.port.value <= places_.size() &&
+               places_[out.port.value - 1]) {
+      give_to_vm(*places_[out.port.value - 1], out.packet);
+    } else {
+      count_lost(*out.packet, DropReason::no_port);
+      node_.drop(out.packet, DropReason::no_port, out.port.value);
+    }
+  }
 }
 
 void Hypervisor::give_to_vm(Place& place, Packet* packet) {

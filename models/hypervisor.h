@@ -144,6 +144,7 @@ class Hypervisor final : public Device {
   void boot();
   void settle();
   void pump();
+  void hand_out(std::uint32_t in_port);
   void give_to_vm(Place& place, Packet* packet);
   /// Counts a packet that is about to be dropped for the VM that it would have been for.
   void count_lost(const Packet& packet, DropReason reason);
@@ -179,7 +180,7 @@ class Hypervisor final : public Device {
   ControlLink to_controller_;
   std::optional<IpAddress> controller_;
   std::unique_ptr<ControlSession> session_;  ///< in band only
-  sim::TimerId agent_timer_, expire_timer_, boot_timer_;
+  sim::TimerId agent_timer_, expire_timer_, boot_timer_, upcall_timer_;
   bool booted_ = false, boot_armed_ = false;
   std::optional<sim::ChannelId> director_;
   std::map<std::uint32_t, sim::ChannelId> handoff_;

@@ -211,6 +211,20 @@ void read_overlay(Context& context, const YamlNode* section) {
     keys.read("port_tries", o.port_tries);
     keys.finish();
   }
+  if (const YamlNode* slow = reader.take("slow_path")) {
+    datapath::SlowPathOptions& o = overlay.caches.slow_path;
+    Reader keys(context.diag, *slow, "slow_path", "slow_path");
+    Frequency rate{};
+    keys.require("rate");
+    if (keys.read("rate", rate)) {
+      o.per_second = rate.per_kilosecond / 1000;
+      if (o.per_second == 0)
+        context.diag.error(keys.place("rate"), "a slow path slower than a packet a second");
+    }
+    keys.read_integer("queue", o.queue, 1, 1u << 24);
+    keys.read_integer("port_queue", o.port_queue, 0, 1u << 24);
+    keys.finish();
+  }
   if (const YamlNode* rules = reader.take("rules")) read_rules(context, *rules, overlay.rules);
   if (const YamlNode* control = reader.take("control")) read_control(context, *control);
   reader.finish();
