@@ -108,44 +108,45 @@ MaskTable& MegaflowCache::table_of(const FlowMask& mask) {
   return t;
 }
 
-// --- shares of ports ---
+// --- shares of owners ---
 
-std::uint32_t MegaflowCache::port_of(const Megaflow& entry) {
-  // Every decision looks at its port, which is in the first word.
-  const SparseMask& m = entry.table->sparse;
-  return m.count != 0 && m.word[0] == place::in_port.word
-             ? static_cast<std::uint32_t>(entry.key()[0] >> place::in_port.shift &
-                                          place::in_port.ones())
-             : 0;
+std::uint32_t MegaflowCache::owner_number(std::uint64_t name) {
+  const auto hash = static_cast<std::uint32_t>(mix64(name, seed_));
+  const auto is = [&](std::uint32_t n) { return owners_[n].name == name; };
+  if (const std::uint32_t known = owner_index_.find(hash, is); known != kNone) return known;
+  std::uint32_t number;
+  if (free_owners_.empty()) {
+    number = static_cast<std::uint32_t>(owners_.size());
+    owners_.emplace_back();
+  } else {
+    number = free_owners_.back();
+    free_owners_.pop_back();
+  }
+  owners_[number].name = name;
+  owner_index_.insert(hash, number);
+  return number;
 }
 
-MegaflowCache::PortCount& MegaflowCache::port_count(std::uint32_t port) {
-  auto it = std::lower_bound(port_counts_.begin(), port_counts_.end(), port,
-                             [](const PortCount& c, std::uint32_t p) { return c.port < p; });
-  if (it == port_counts_.end() || it->port != port) it = port_counts_.insert(it, {port, 0});
-  return *it;
+std::uint32_t MegaflowCache::of_owner(std::uint64_t owner) const {
+  const auto hash = static_cast<std::uint32_t>(mix64(owner, seed_));
+  const std::uint32_t n =
+      owner_index_.find(hash, [&](std::uint32_t k) { return owners_[k].name == owner; });
+  return n == kNone ? 0 : owners_[n].count;
 }
 
-std::uint32_t MegaflowCache::of_port(std::uint32_t port) const {
-  const auto it = std::lower_bound(port_counts_.begin(), port_counts_.end(), port,
-                                   [](const PortCount& c, std::uint32_t p) { return c.port < p; });
-  return it == port_counts_.end() || it->port != port ? 0 : it->count;
-}
-
-bool MegaflowCache::evict_one(std::uint32_t port) {
+bool MegaflowCache::evict_one(std::uint32_t owner) {
   if (live_.empty()) return false;
-  // Fair: what each port could have if all had the same. Whoever has more pays first, and whoever
+  // Fair: what each could have if all had the same. Whoever has more pays first, and whoever
   // has most of all pays before them.
-  const std::size_t fair = limits_.entries / std::max<std::size_t>(port_counts_.size(), 1);
+  const std::size_t fair = limits_.entries / std::max<std::size_t>(owner_index_.size(), 1);
   Megaflow* worst = nullptr;
   std::uint32_t worst_excess = 0;
   for (unsigned seen = 0; seen < kSample && seen < live_.size(); ++seen) {
     // All over the list: neighbours in it are often of one port.
     hand_ = mix64(hand_, seed_);
     Megaflow& e = *at(live_[hand_ % live_.size()]);
-    const std::uint32_t owner = port_of(e);
-    if (port != 0 && owner != port) continue;
-    const std::uint32_t held = port_count(owner).count;
+    if (owner != kNone && e.owner != owner) continue;
+    const std::uint32_t held = owners_[e.owner].count;
     const std::uint32_t excess = held > fair ? held : 0;
     if (worst == nullptr || excess > worst_excess ||
         (excess == worst_excess && e.used < worst->used)) {
@@ -221,13 +222,13 @@ void MegaflowCache::lookup_burst(std::span<const FlowKey* const> keys, Megaflow*
 
 // --- entries come and go ---
 
-Megaflow* MegaflowCache::insert(const FlowKey& key, Decision& decision, std::uint64_t generation,
-                                Time now, bool exact) {
+Megaflow* MegaflowCache::insert(const FlowKey& key, std::uint64_t owner, Decision& decision,
+                                std::uint64_t generation, Time now, bool exact) {
   if (limits_.entries == 0) return nullptr;
-  const auto port = static_cast<std::uint32_t>(key.get(place::in_port));
-  if (limits_.port_limit != 0 && of_port(port) >= limits_.port_limit && !evict_one(port))
+  if (limits_.owner_limit != 0 && of_owner(owner) >= limits_.owner_limit &&
+      !evict_one(owner_number(owner)))
     return nullptr;
-  if (live_.size() >= limits_.entries) (void)evict_one(0);
+  if (live_.size() >= limits_.entries) (void)evict_one(kNone);
   if (exact || order_.size() >= limits_.mask_limit)
     for (unsigned i = 0; i < kPacketWords; ++i) decision.mask.w[i] = ~0ULL;
   MaskTable& table = table_of(decision.mask);
@@ -245,7 +246,8 @@ Megaflow* MegaflowCache::insert(const FlowKey& key, Decision& decision, std::uin
   live_.push_back(e.slot);
   table.index.insert(e.hash, e.slot);
   ++table.live;
-  ++port_count(port_of(e)).count;
+  e.owner = owner_number(owner);
+  ++owners_[e.owner].count;
   return &e;
 }
 
@@ -261,7 +263,10 @@ void MegaflowCache::replace(Megaflow& entry, Decision decision, std::uint64_t ge
 void MegaflowCache::remove(Megaflow& entry) {
   entry.count_for_rules();
   ++removals_;
-  --port_count(port_of(entry)).count;
+  if (Owner& o = owners_[entry.owner]; --o.count == 0) {
+    owner_index_.erase(static_cast<std::uint32_t>(mix64(o.name, seed_)), entry.owner);
+    free_owners_.push_back(entry.owner);
+  }
   MaskTable& table = *tables_[entry.table->number];
   table.index.erase(entry.hash, entry.slot);
   if (--table.live == 0) {
@@ -309,8 +314,7 @@ void MegaflowCache::count_for_rules() {
 
 std::size_t MegaflowCache::memory_bytes() const {
   std::size_t n = decisions_.memory_bytes() + by_mask_.memory_bytes() +
-                  live_.capacity() * sizeof(std::uint32_t) +
-                  port_counts_.capacity() * sizeof(PortCount);
+                  live_.capacity() * sizeof(std::uint32_t) + owners_.capacity() * sizeof(Owner);
   for (const Size& s : sizes_) n += s.made * s.stride();
   for (const MaskTable* t : order_) n += sizeof(MaskTable) + t->index.memory_bytes();
   return n;

@@ -12,10 +12,12 @@
 // switches with ten flows each; and it steps aside for a while when it does not pay (too many flows
 // for its size), because then it only costs cache misses.
 //
-// Both are bounded, and so is what one port can take of them:
-// - A full megaflow cache evicts one of a few entries: of the port that holds the most of what was
+// Both are bounded, and so is what one owner can take of them. An owner is the port that packets
+// came in by or, behind a tunnel, its network: a tenant's flood is its own here and where it
+// arrives.
+// - A full megaflow cache evicts one of a few entries: of the owner that holds the most of what was
 //   sampled beyond its fair share, the one that was not used for longest. A flood evicts itself.
-// - `port_limit` bounds the entries of one port from the start: beyond it, it evicts its own.
+// - `owner_limit` bounds the entries of one owner from the start: beyond it, it evicts its own.
 // - Beyond `mask_limit` masks a new entry matches its packet's flow exactly, so that nobody can
 // make
 //   everybody's lookups long by provoking masks (tuple space explosion).
@@ -59,6 +61,7 @@ struct alignas(8) Megaflow {
   std::uint32_t hash = 0;
   std::uint32_t slot = 0;   ///< its number; of a free one: the next free one of its size
   std::uint32_t place = 0;  ///< in the list of live ones
+  std::uint32_t owner = 0;  ///< the number of whom it counts for
 
   // Counted so far for the decision's rules.
   std::uint64_t packets_counted = 0;
@@ -84,7 +87,7 @@ struct alignas(8) Megaflow {
 
 struct MegaflowLimits {
   std::uint32_t entries = 200'000;
-  std::uint32_t port_limit = 0;  ///< entries that came in by one port; 0: no limit of its own
+  std::uint32_t owner_limit = 0;  ///< entries of one owner; 0: no limit of its own
   std::uint32_t mask_limit = 512;
 };
 
@@ -103,9 +106,9 @@ class MegaflowCache {
   void lookup_burst(std::span<const FlowKey* const> keys, Megaflow** found,
                     std::uint64_t& tuples_searched);
   /// The entry for `key` under the decision's mask (all bits if `exact`). Makes room if there is
-  /// none; nullptr, and `decision` is untouched, if none can be made for this port.
-  Megaflow* insert(const FlowKey& key, Decision& decision, std::uint64_t generation, Time now,
-                   bool exact);
+  /// none; nullptr, and `decision` is untouched, if none can be made for this owner.
+  Megaflow* insert(const FlowKey& key, std::uint64_t owner, Decision& decision,
+                   std::uint64_t generation, Time now, bool exact);
   /// The same entry does something else from now on.
   void replace(Megaflow& entry, Decision decision, std::uint64_t generation);
   void remove(Megaflow& entry);
@@ -118,7 +121,7 @@ class MegaflowCache {
 
   std::size_t size() const { return live_.size(); }
   std::size_t masks() const { return order_.size(); }
-  std::uint32_t of_port(std::uint32_t port) const;
+  std::uint32_t of_owner(std::uint64_t owner) const;
   std::uint64_t evicted() const { return evicted_; }
   /// Grows whenever an entry goes: pointers found before that may be others' now.
   std::uint64_t removals() const { return removals_; }
@@ -132,6 +135,7 @@ class MegaflowCache {
   /// Words of a key that an entry of a size has room for; with the header 128, 192, 320 bytes.
   static constexpr unsigned kSizes = 3;
   static constexpr unsigned kFirstChunk = 8;
+  static constexpr std::uint32_t kNone = HashIndex::kNone;
   struct Size {
     unsigned words = 0;
     std::vector<std::byte*> chunks;  // of kFirstChunk << n entries
@@ -139,9 +143,9 @@ class MegaflowCache {
     std::uint32_t free = 0;  // slot + 1, linked through Megaflow::slot
     std::size_t stride() const { return sizeof(Megaflow) + words * 8; }
   };
-  struct PortCount {
-    std::uint32_t port;
-    std::uint32_t count;
+  struct Owner {
+    std::uint64_t name = 0;
+    std::uint32_t count = 0;
   };
 
   /// A slot is the number of an entry within its size, times four, plus the size.
@@ -154,10 +158,9 @@ class MegaflowCache {
   }
   Megaflow& allocate(unsigned words);
   MaskTable& table_of(const FlowMask& mask);
-  PortCount& port_count(std::uint32_t port);
-  static std::uint32_t port_of(const Megaflow& entry);
-  /// Takes one of a few entries; only of `port`, if it is not 0. False if there was none.
-  bool evict_one(std::uint32_t port);
+  std::uint32_t owner_number(std::uint64_t name);
+  /// Takes one of a few entries; only of `owner`, unless it is kNone. False if there was none.
+  bool evict_one(std::uint32_t owner);
 
   MegaflowLimits limits_;
   std::uint64_t seed_;
@@ -167,10 +170,12 @@ class MegaflowCache {
   std::vector<MaskTable*> order_;  // as searched
   std::array<Size, kSizes> sizes_;
   DecisionStore decisions_;
-  std::vector<std::uint32_t> live_;     // slots
-  std::vector<PortCount> port_counts_;  // sorted by port
-  std::uint64_t hand_ = 0;              // of evictions: draws from live_
-  std::size_t swept_ = 0;               // in live_
+  std::vector<std::uint32_t> live_;  // slots
+  std::vector<Owner> owners_;        // by number; one that has nothing may be another
+  std::vector<std::uint32_t> free_owners_;
+  HashIndex owner_index_;
+  std::uint64_t hand_ = 0;  // of evictions: draws from live_
+  std::size_t swept_ = 0;   // in live_
   std::uint64_t evicted_ = 0;
   std::uint64_t removals_ = 0;
 };

@@ -22,7 +22,8 @@ struct ClassifierOptions {
 struct SlowPathOptions {
   std::uint64_t per_second = 0;  ///< packets; 0: no limit, no delay
   std::uint32_t queue = 1024;    ///< packets that wait at most
-  /// From one port at most; then ports are served in turn. 0: all wait in one queue.
+  /// From one port at most, or of one network behind a tunnel; then these are served in turn. 0:
+  /// all wait in one queue.
   std::uint32_t port_queue = 0;
   bool operator==(const SlowPathOptions&) const = default;
 };
@@ -35,7 +36,8 @@ struct CacheOptions {
   bool megaflow = true;
   std::uint32_t exact_match_entries = 8192;
   std::uint32_t megaflow_limit = 200'000;
-  /// Megaflows that packets from one port may take; beyond it, a port evicts its own. 0: no limit.
+  /// Megaflows that packets from one port (behind a tunnel: of one network) may take; beyond it,
+  /// they evict their own. 0: no limit.
   std::uint32_t megaflow_port_limit = 0;
   /// Beyond so many masks, new megaflows match exactly: nobody makes everybody's lookups longer.
   std::uint32_t mask_limit = 512;

@@ -260,6 +260,7 @@ Pipeline::Impl::Arrival Pipeline::Impl::arrive(Pass& pass, Outputs& result) {
     extract(*packet, pass.parsed, pass.key);
   }
   if (pass.in_port == 0) return {Arrival::Kind::drop, DropReason::tunnel_unknown};
+  pass.owner = pass.in_port | pass.key.w[place::tun_id.word] << 32;
   return {Arrival::Kind::look_up};
 }
 
@@ -296,6 +297,7 @@ void Pipeline::Impl::burst(std::span<Packet* const> packets, const PortConfig& p
     static_cast<PassState&>(pass) = PassState{};
     pass.packet = packets[i];
     pass.in_port = port.number.value;
+    pass.owner = pass.in_port;
     pass.now = now;
     if (port.kind == PortKind::uplink) {
       arrivals[i] = arrive(pass, result);
@@ -527,7 +529,7 @@ Megaflow* Pipeline::Impl::find(Pass& pass, const SharedDecision* from) {
 
 void Pipeline::Impl::wait(Pass& pass, Outputs& result) {
   pass.waits = false;
-  if (!upcalls.push(pass.in_port, pass, pass.now))
+  if (!upcalls.push(pass.owner, pass, pass.now))
     drop(pass.packet, DropReason::slow_path_full, 0, result);
 }
 
@@ -547,7 +549,7 @@ void Pipeline::serve_upcalls(Time now, Outputs& result) {
 Megaflow* Pipeline::Impl::slow_path(const Pass& pass) {
   uncached = translate(view(), recirculation, pass.key);
   if (!options.megaflow && !options.exact_match) return nullptr;
-  return megaflows.insert(pass.key, uncached, tables.generation(), pass.now, !options.megaflow);
+  return megaflows.insert(pass.key, pass.owner, uncached, tables.generation(), pass.now, !options.megaflow);
 }
 
 bool Pipeline::Impl::revalidate(Megaflow& entry, const FlowKey& key) {

@@ -27,6 +27,7 @@ void set_connection_fields(FlowKey& key, const ConnTrack& connections, const CtR
 struct PassState {
   Packet* packet = nullptr;
   std::uint32_t in_port = 0;
+  std::uint64_t owner = 0;  ///< whom it counts for: the port, behind a tunnel with the network
   ParsedHeaders parsed{};
   Time now{};
   int recirculations = 0;
@@ -86,7 +87,7 @@ struct Pipeline::Impl {
         seed(hash_seed),
         tables(caches.classifier),
         megaflows({.entries = caches.megaflow_limit,
-                   .port_limit = caches.megaflow_port_limit,
+                   .owner_limit = caches.megaflow_port_limit,
                    .mask_limit = caches.mask_limit},
                   hash_seed),
         exact(caches.exact_match_entries),

@@ -3,8 +3,9 @@
 // whoever misses the caches waits behind those who missed before, and is refused when the queue is
 // full. That is how one tenant that makes new flows can starve the others.
 //
-// With `port_queue` each port has a queue of its own, and the server takes from them in turn: a
-// flood then waits behind itself. Open vSwitch does the same with a socket per port.
+// With `port_queue` each port - behind a tunnel, each network - has a queue of its own, and the
+// server takes from them in turn: a flood then waits behind itself. Open vSwitch does the same with
+// a socket per port.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,8 @@ class UpcallQueue {
   std::uint64_t refused() const { return refused_; }
 
   /// False, and `item` is untouched: there is no room for it.
-  bool push(std::uint32_t port, Item& item, Time now) {
-    Queue& q = queue_of(options_.port_queue != 0 ? port : 0);
+  bool push(std::uint64_t owner, Item& item, Time now) {
+    Queue& q = queue_of(options_.port_queue != 0 ? owner : 0);
     if (size_ >= options_.queue ||
         (options_.port_queue != 0 && q.items.size() >= options_.port_queue)) {
       ++refused_;
@@ -54,21 +55,25 @@ class UpcallQueue {
 
  private:
   struct Queue {
-    std::uint32_t port;
+    std::uint64_t owner = 0;
     std::deque<Item> items;
   };
-  Queue& queue_of(std::uint32_t port) {
-    for (Queue& q : queues_)
-      if (q.port == port) return q;
-    queues_.push_back({port, {}});
-    return queues_.back();
+  Queue& queue_of(std::uint64_t owner) {
+    Queue* spare = nullptr;
+    for (Queue& q : queues_) {
+      if (q.owner == owner) return q;
+      if (q.items.empty()) spare = &q;
+    }
+    if (spare == nullptr) spare = &queues_.emplace_back();
+    spare->owner = owner;
+    return *spare;
   }
   Duration service() const {
     return Duration{static_cast<std::int64_t>(1'000'000'000'000ULL / options_.per_second)};
   }
 
   SlowPathOptions options_;
-  std::vector<Queue> queues_;  // in the order of their first packet
+  std::vector<Queue> queues_;  // in the order of their first packet; an empty one may be another's
   std::size_t turn_ = 0;
   std::size_t size_ = 0;
   Time done_{};

@@ -38,7 +38,7 @@ FlowKey key_of(std::uint32_t port, std::uint64_t flow) {
 }
 
 Megaflow* put(MegaflowCache& cache, const FlowKey& key, Time now, Decision d = decision()) {
-  return cache.insert(key, d, 1, now, false);
+  return cache.insert(key, key.get(place::in_port), d, 1, now, false);
 }
 
 Megaflow* get(MegaflowCache& cache, const FlowKey& key) {
@@ -58,19 +58,19 @@ TEST_CASE("a flood evicts itself, not the others", "[cache]") {
     REQUIRE(cache.size() <= 1000);
   }
   std::size_t left = 0;
-  for (std::uint32_t port = 1; port <= 10; ++port) left += cache.of_port(port);
+  for (std::uint32_t port = 1; port <= 10; ++port) left += cache.of_owner(port);
   REQUIRE(left == 200);
-  REQUIRE(cache.of_port(99) == 800);
+  REQUIRE(cache.of_owner(99) == 800);
 }
 
 TEST_CASE("a port stays within its own limit", "[cache]") {
-  MegaflowCache cache({.entries = 1000, .port_limit = 50}, 1);
+  MegaflowCache cache({.entries = 1000, .owner_limit = 50}, 1);
   Time now{};
   for (std::uint64_t flow = 0; flow < 5000; ++flow) {
     now += microseconds(1);
     const FlowKey key = key_of(static_cast<std::uint32_t>(1 + flow % 3), flow);
     if (put(cache, key, now) != nullptr) REQUIRE(get(cache, key) != nullptr);
-    for (std::uint32_t port = 1; port <= 3; ++port) REQUIRE(cache.of_port(port) <= 50);
+    for (std::uint32_t port = 1; port <= 3; ++port) REQUIRE(cache.of_owner(port) <= 50);
   }
   REQUIRE(cache.size() == 150);
   REQUIRE(cache.evicted() > 4000);
@@ -111,7 +111,7 @@ TEST_CASE("a sweep is bounded and comes round", "[cache]") {
 TEST_CASE("entries and rules count the same, whatever happens to the entries", "[cache]") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     RandomRules random(seed);
-    MegaflowCache cache({.entries = 40, .port_limit = seed % 2 == 0 ? 25u : 0u}, seed);
+    MegaflowCache cache({.entries = 40, .owner_limit = seed % 2 == 0 ? 25u : 0u}, seed);
     std::vector<std::shared_ptr<InstalledRule>> rules;
     for (std::uint64_t n = 0; n < 5; ++n) {
       rules.push_back(std::make_shared<InstalledRule>());

@@ -97,9 +97,12 @@ std::pair<int, Duration> victims_served(std::uint32_t port_queue) {
       }
     lab.release();
     for (int i = 0; i < 20; ++i) {
-      Packet* p = lab.packet({.protocol = wire::kProtoUdp,
+      // New flows, half-open connections, and fragments that are nobody's first.
+      Packet* p = lab.packet({.protocol = i % 3 == 0 ? wire::kProtoTcp : wire::kProtoUdp,
+                              .src = 0x0a000000 + static_cast<std::uint32_t>(ms * 20 + i),
                               .dst = 0x02020202,
                               .src_port = static_cast<std::uint16_t>(ms * 20 + i)});
+      if (i % 3 == 1) wire::at<wire::Ipv4Header>(p->data() + 14).flags_fragment = 0x2001;
       lab.pipeline.process({&p, 1}, datapath::PortNo{3}, lab.now, lab.outputs);
     }
     if (ms % 20 == 0) {
