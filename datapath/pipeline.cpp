@@ -549,7 +549,8 @@ void Pipeline::serve_upcalls(Time now, Outputs& result) {
 Megaflow* Pipeline::Impl::slow_path(const Pass& pass) {
   uncached = translate(view(), recirculation, pass.key);
   if (!options.megaflow && !options.exact_match) return nullptr;
-  return megaflows.insert(pass.key, pass.owner, uncached, tables.generation(), pass.now, !options.megaflow);
+  return megaflows.insert(pass.key, pass.owner, uncached, tables.generation(), pass.now,
+                          !options.megaflow);
 }
 
 bool Pipeline::Impl::revalidate(Megaflow& entry, const FlowKey& key) {

@@ -96,11 +96,11 @@ if [ "$matrix" = yes ]; then
   short='^(unit|digests)[.]'
   variant clang "$root/build-clang" -R "$short" -- -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_CXX_COMPILER=clang++-16 -DWEFT_BENCH=OFF
-  variant debug "$root/build-debug" -R "$short" -- -DCMAKE_BUILD_TYPE=Debug -DWEFT_BENCH=OFF
-  variant asan "$root/build-asan" -R '^unit[.]' -- -DCMAKE_BUILD_TYPE=Release \
+  [ -n "${WEFT_MATRIX_CLANG_ONLY:-}" ] || variant debug "$root/build-debug" -R "$short" -- -DCMAKE_BUILD_TYPE=Debug -DWEFT_BENCH=OFF
+  [ -n "${WEFT_MATRIX_CLANG_ONLY:-}" ] || variant asan "$root/build-asan" -R '^unit[.]' -- -DCMAKE_BUILD_TYPE=Release \
     -DWEFT_SANITIZE=address,undefined -DWEFT_BENCH=OFF
   targets=(test_sim test_run weft-bin)
-  variant tsan "$root/build-tsan" -R '^unit[.](sim|run)$|^threads[.]' -- -DCMAKE_BUILD_TYPE=Release \
+  [ -n "${WEFT_MATRIX_CLANG_ONLY:-}" ] || variant tsan "$root/build-tsan" -R '^unit[.](sim|run)$|^threads[.]' -- -DCMAKE_BUILD_TYPE=Release \
     -DWEFT_SANITIZE=thread -DWEFT_BENCH=OFF
 fi
 [ "$list" = yes ] && exit 0
