@@ -177,11 +177,42 @@ ConnTrack::Zone& ConnTrack::zone_of(std::uint16_t zone) {
   return *it;
 }
 
+ConnTrack ConnTrack::over(const ConnTrack& base) {
+  ConnTrack out(base.options_, base.seed_);
+  out.base_ = &base;
+  out.policies_ = base.policies_;
+  for (const Zone& z : base.zones_)
+    if (z.limit != 0) out.zones_.push_back({z.zone, 0, z.limit});
+  // Asked before a choice of NAT: replies of translated connections may be taken.
+  out.translated_ = base.translated_;
+  return out;
+}
+
+void ConnTrack::adopt(const CtTuple& tuple, std::uint16_t zone, Time now) {
+  bool reply = false;
+  const std::uint32_t index = base_->locate(tuple, zone, base_->hash_of(tuple, zone), reply);
+  if (index == kNone || !base_->alive(index, now)) return;
+  if (std::find(adopted_.begin(), adopted_.end(), index) != adopted_.end()) return;
+  adopted_.push_back(index);
+  const Connection c = base_->connection_of(base_->entries_[index]);
+  insert(c, hash_of(c.original, zone));
+}
+
+std::pair<std::uint32_t, std::uint32_t> ConnTrack::left_in_base(std::uint16_t zone) const {
+  if (base_ == nullptr) [[likely]]
+    return {0, 0};
+  const auto here = std::count_if(adopted_.begin(), adopted_.end(),
+                                  [&](std::uint32_t i) { return base_->entries_[i].zone == zone; });
+  return {base_->live_ - static_cast<std::uint32_t>(adopted_.size()),
+          base_->size_of_zone(zone) - static_cast<std::uint32_t>(here)};
+}
+
 bool ConnTrack::has_room(std::uint16_t zone, Time now) {
   const auto full = [&] {
     const Zone& z = zone_of(zone);
-    return live_ >= options_.max_connections ||
-           (z.limit != 0 && z.count >= z.limit && !options_.faults.ct_no_limits);
+    const auto [others, others_here] = left_in_base(zone);
+    return live_ + others >= options_.max_connections ||
+           (z.limit != 0 && z.count + others_here >= z.limit && !options_.faults.ct_no_limits);
   };
   if (!full()) [[likely]]
     return true;
@@ -197,12 +228,14 @@ CtResult::Refused ConnTrack::make(Connection& c, std::uint32_t hash, const NatSp
   c.reply = c.original.reversed();
   if (nat.chooses()) {
     struct Asked {
-      const ConnTrack& table;
+      ConnTrack& table;
       std::uint16_t zone;
       Time now;
     } const asked{*this, c.zone, now};
     const auto chosen = choose_reply(nat, c.original, seed_, [&asked](const CtTuple& t) {
       bool unused = false;
+      if (asked.table.base_ != nullptr) [[unlikely]]
+        asked.table.adopt(t, asked.zone, asked.now);
       const std::uint32_t i =
           asked.table.locate(t, asked.zone, asked.table.hash_of(t, asked.zone), unused);
       return i != kNone && asked.table.alive(i, asked.now) &&
@@ -216,6 +249,8 @@ CtResult::Refused ConnTrack::make(Connection& c, std::uint32_t hash, const NatSp
     }
   }
   if (c.translated() || translated_ != 0) {
+    if (base_ != nullptr) [[unlikely]]
+      adopt(c.reply, c.zone, now);
     const std::uint32_t other = locate(c.reply, c.zone, hash_of(c.reply, c.zone), reply);
     if (other != kNone) {
       if (options_.faults.nat_shares_ports) {
@@ -400,7 +435,10 @@ bool ConnTrack::answer_known(std::uint32_t index, const CtPacket& packet, bool r
 CtResult ConnTrack::go(const CtPacket& packet, std::uint16_t zone, Time now, Mode mode, bool nat,
                        std::uint32_t hash) {
   if (packet.kind == CtPacket::Kind::invalid) return {};
-  if (packet.kind == CtPacket::Kind::icmp_error) return answer_error(packet, zone, now, nat);
+  const bool error = packet.kind == CtPacket::Kind::icmp_error;
+  if (base_ != nullptr) [[unlikely]]
+    adopt(error ? packet.tuple.reversed() : packet.tuple, zone, now);
+  if (error) return answer_error(packet, zone, now, nat);
   bool reply = false;
   const std::uint32_t index = locate(packet.tuple, zone, hash, reply);
   if (index == kNone) return answer_unknown(packet);
@@ -452,6 +490,8 @@ CtResult ConnTrack::commit(const CtPacket& packet, std::uint16_t zone, Time now,
   const std::uint32_t mark_mask = options_.faults.ct_forget_mark ? 0 : what.mark_mask;
   if (what.force && flow && (answer_unknown(packet).state & kCtNew) != 0) {
     bool reply = false;
+    if (base_ != nullptr) [[unlikely]]
+      adopt(packet.tuple, zone, now);
     const std::uint32_t index = locate(packet.tuple, zone, hash, reply);
     if (index != kNone && reply) erase(index);
   }

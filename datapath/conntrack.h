@@ -159,6 +159,10 @@ class ConnTrack {
  public:
   explicit ConnTrack(CtOptions options = {}, std::uint64_t hash_seed = 0);
 
+  /// A table that begins with all that `base` knows, and of which nothing comes back there: what is
+  /// asked about is copied when it is first touched. `base` must outlive it and stay as it is.
+  static ConnTrack over(const ConnTrack& base);
+
   const CtOptions& options() const { return options_; }
   /// For what is tracked from now on.
   void set_options(const CtOptions& options) { options_ = options; }
@@ -292,6 +296,10 @@ class ConnTrack {
   CtResult::Refused make(Connection& connection, std::uint32_t hash, const NatSpec& nat, Time now,
                          std::uint32_t& index);
   bool has_room(std::uint16_t zone, Time now);
+  /// Copies the connection of this tuple from `base_`, if there is one and it is not here already.
+  void adopt(const CtTuple& tuple, std::uint16_t zone, Time now);
+  /// How many of `base_`, and of its zone, have not been adopted.
+  std::pair<std::uint32_t, std::uint32_t> left_in_base(std::uint16_t zone) const;
   std::uint32_t insert(const Connection& connection, std::uint32_t hash);
   void put_slot(std::uint32_t hash, std::uint32_t index);
   void take_slot(std::uint32_t hash, std::uint32_t index);
@@ -314,6 +322,8 @@ class ConnTrack {
   std::uint32_t live_ = 0;
   std::uint32_t translated_ = 0;
   std::uint32_t cursor_ = 0;
+  const ConnTrack* base_ = nullptr;     ///< over(): whose connections these are, too
+  std::vector<std::uint32_t> adopted_;  ///< of base_'s: indices, whatever became of them here
 };
 
 }  // namespace weft::datapath

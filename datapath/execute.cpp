@@ -74,7 +74,6 @@ bool Pipeline::Impl::execute_steps(Pass& pass, const Decision& decision,
         if (const DropReason why = commit(pass, step, decision.commits[step.number]);
             why != DropReason::rule_drop) {
           drop(pass.packet, why, step.value, result);
-          for (Pass& p : later) run(p, result);
           return false;
         }
         break;
@@ -92,7 +91,7 @@ bool Pipeline::Impl::execute_steps(Pass& pass, const Decision& decision,
         break;
       }
       case StepKind::mirror:
-        output(copy_of(pass, result), step.number, result);
+        output(copy_of(pass, result), step.number, result, Output::Kind::mirrored);
         break;
       case StepKind::meter:
         if (!decision.meters[step.number]->admit(pass.packet->size(), pass.now)) {
@@ -178,7 +177,7 @@ void Pipeline::Impl::execute_aside(const Pass& pass, const Decision& decision,
       case StepKind::mirror: {
         Packet* mirrored = world.pool->clone(*copy.packet, world.new_packet_id());
         result.created.push_back(mirrored);
-        output(mirrored, step.number, result);
+        output(mirrored, step.number, result, Output::Kind::mirrored);
         break;
       }
       case StepKind::meter:
@@ -366,7 +365,8 @@ void Pipeline::Impl::send_back(const Pass& pass, Packet* answer, Outputs& result
   result.created.push_back(answer);
   const PortConfig* to = port(pass.in_port);
   if (to == nullptr) return drop(answer, DropReason::no_port, 0, result);
-  if (to->kind != PortKind::tunnel) return output(answer, pass.in_port, result);
+  if (to->kind != PortKind::tunnel)
+    return output(answer, pass.in_port, result, Output::Kind::answer);
   OuterStep outer;
   if (!make_outer_step(view(), *to, pass.key, true, outer))
     return drop(answer, DropReason::tunnel_unknown, 0, result);
@@ -374,7 +374,10 @@ void Pipeline::Impl::send_back(const Pass& pass, Packet* answer, Outputs& result
                     outer.encap.kind == TunnelKind::stt;
   if (!fits) return drop(answer, DropReason::tunnel_too_big, 0, result);
   if (uplink == 0) return drop(answer, DropReason::no_port, 0, result);
+  const std::size_t before = result.out.size();
   encapsulate(answer, pass, outer, 0, result);
+  for (std::size_t i = before; i < result.out.size(); ++i)
+    result.out[i].kind = Output::Kind::answer;
 }
 
 void Pipeline::Impl::icmp_error(Pass& pass, const IcmpErrorStep& error, Outputs& result) {

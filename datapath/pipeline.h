@@ -36,7 +36,9 @@
 
 namespace weft::datapath {
 
+struct InstalledRule;
 struct Statement;
+struct TraceResult;
 
 /// OpenFlow port number within one switch, 1..65279.
 using PortNo = StrongId<struct PortNoTag>;
@@ -71,8 +73,14 @@ struct VtepConfig {
 };
 
 struct Output {
+  enum class Kind : std::uint8_t {
+    forwarded,
+    answer,    ///< made by the switch in answer to a packet: an ARP reply, an ICMP error
+    mirrored,  ///< a mirror's copy
+  };
   Packet* packet;
   PortNo port;
+  Kind kind = Kind::forwarded;
 };
 struct Dropped {
   Packet* packet;
@@ -138,12 +146,18 @@ struct TraceLine {
   std::string text;
   std::uint64_t cookie = 0;
   Kind kind = Kind::note;
+  std::uint8_t table = 0;  ///< `table` lines
+  /// `table` lines: the rule that was hit (decision.h); null: no match.
+  std::shared_ptr<const InstalledRule> rule{};
 };
 
 struct TraceOptions {
   /// ct_state that the 1st, 2nd... ct(table=N) finds, as in a match ("trk,new" or "+trk+new");
   /// beyond them: what connection tracking says of a packet, trk|new of a mere flow.
   std::vector<std::string> ct_next;
+  /// False: only `table` and `recirculation` lines and notes, the former without text (who needs
+  /// only their rules need not wait for it).
+  bool text = true;
 };
 
 /// Whether TraceOptions::ct_next may hold this text.
@@ -212,7 +226,10 @@ class Pipeline {
   /// would happen.
   std::vector<TraceLine> trace(const Packet& packet, PortNo in_port, Time now,
                                const TraceOptions& options = {}) const;
-  /// The same for a flow that is given as its fields, of which there is no packet.
+  /// The same with what would come out: packets as they would be, bytes and all (trace.h).
+  TraceResult trace_packet(const Packet& packet, PortNo in_port, Time now,
+                           const TraceOptions& options = {}) const;
+  /// trace() for a flow that is given as its fields, of which there is no packet.
   std::vector<TraceLine> trace(const FlowKey& flow, Time now,
                                const TraceOptions& options = {}) const;
 

@@ -147,8 +147,9 @@ struct Pipeline::Impl {
 
   // trace.cpp
   struct TraceWalk;
-  void trace_passes(FlowKey first, const CtPacket* ct, Time now, const TraceOptions& trace_options,
-                    std::vector<TraceLine>& lines) const;
+  struct DryRun;
+  void trace_flow(const FlowKey& first, const TraceOptions& trace_options,
+                  std::vector<TraceLine>& lines) const;
 
   // execute.cpp
   /// True if the packet is to be looked up again.
@@ -160,8 +161,9 @@ struct Pipeline::Impl {
   void execute_aside(const Pass& pass, const Decision& decision, std::span<const Step> steps,
                      Outputs& result);
   Packet* copy_of(Pass& pass, Outputs& result);
-  void output(Packet* packet, std::uint32_t port, Outputs& result) {
-    result.out.push_back({packet, PortNo{port}});
+  void output(Packet* packet, std::uint32_t port, Outputs& result,
+              Output::Kind kind = Output::Kind::forwarded) {
+    result.out.push_back({packet, PortNo{port}, kind});
   }
   void drop(Packet* packet, DropReason reason, std::uint64_t cookie, Outputs& result) {
     result.dropped.push_back({packet, reason, cookie});

@@ -19,12 +19,13 @@ constexpr std::uint64_t kLabelBits = place::ipv6_label.ones() << place::ipv6_lab
 class Translator {
  public:
   Translator(const SwitchView& view, RecirculationTable& recirculation, const FlowKey& key,
-             std::vector<TraceLine>* trace)
+             std::vector<TraceLine>* trace, bool text)
       : view_(view),
         recirculation_(recirculation),
         key_(key),
         in_port_(key.get(place::in_port)),
-        trace_(trace) {
+        trace_(trace),
+        text_(trace != nullptr && text) {
     look(place::in_port);
     look(place::recirc_id);
   }
@@ -42,7 +43,7 @@ class Translator {
     }
     const FlowKey before = key_;
     visit(table, 0);
-    if (trace_ != nullptr)
+    if (text_)
       say(0, key_ == before ? "unchanged" : format_flow(key_), TraceLine::Kind::final_flow);
     finish();
     return std::move(out_);
@@ -151,10 +152,8 @@ class Translator {
     const auto* rule = view_.tables->lookup(table, key_, looked);
     look(looked);
     if (rule == nullptr) {
-      if (trace_ != nullptr) {
-        say(depth, fmt::format("{:2}. No match.", table), TraceLine::Kind::table);
-        say(depth, "drop", TraceLine::Kind::action);
-      }
+      say_table(depth, table, nullptr);
+      if (text_) say(depth, "drop", TraceLine::Kind::action);
       suppose(DropReason::no_rule, 0);
       return;
     }
@@ -162,14 +161,7 @@ class Translator {
     out_.rules.push_back(*rule);
     const std::uint64_t outer_cookie = cookie_;
     cookie_ = installed.rule.cookie;
-    if (trace_ != nullptr) {
-      const std::string match = format_match(installed.rule.match);
-      const std::string cookie = cookie_ == 0 ? "" : fmt::format(", cookie {:#x}", cookie_);
-      say(depth,
-          fmt::format("{:2}. {}{}priority {}{}", table, match, match.empty() ? "" : ", ",
-                      installed.rule.priority, cookie),
-          TraceLine::Kind::table);
-    }
+    say_table(depth, table, *rule);
     suppose(DropReason::rule_drop, cookie_);
     const std::uint8_t outer_table = table_;
     table_ = table;
@@ -181,10 +173,10 @@ class Translator {
   }
 
   void act(const std::vector<Action>& actions, int depth) {
-    if (trace_ != nullptr && actions.empty()) say(depth, "drop", TraceLine::Kind::action);
+    if (text_ && actions.empty()) say(depth, "drop", TraceLine::Kind::action);
     for (const Action& a : actions) {
       if (ended_) return;
-      if (trace_ != nullptr) say(depth, format_actions({a}), TraceLine::Kind::action);
+      if (text_) say(depth, format_actions({a}), TraceLine::Kind::action);
       action_depth_ = depth;
       // A table that the last action leads to is shown at the same depth: long chains stay
       // readable.
@@ -392,7 +384,7 @@ class Translator {
     FlowMask looked;
     auto rule = learned_rule(what, key_, looked);
     look(looked);
-    if (trace_ != nullptr) remark("would learn: " + format_rule(*rule));
+    if (text_) remark("would learn: " + format_rule(*rule));
     emit(StepKind::learn, out_.learns.size());
     out_.learns.push_back(std::move(rule));
   }
@@ -509,7 +501,7 @@ class Translator {
     what.force = a.force;
     if (a.nested.empty()) return what;
     // exec() writes only ct_mark and ct_label: run it on a key of its own.
-    Translator scratch(view_, recirculation_, key_, nullptr);
+    Translator scratch(view_, recirculation_, key_, nullptr, false);
     scratch.constant_ = constant_;
     scratch.out_.mask = out_.mask;
     for (const Action& nested : a.nested) {
@@ -559,7 +551,7 @@ class Translator {
     again.kind = StepKind::recirculate;
     again.number = recirculation_.intern(state);
     out_.steps.push_back(again);
-    if (trace_ != nullptr)
+    if (text_)
       remark(fmt::format("goes on in table {} with recirc_id {:#x}", a.table, again.number));
   }
 
@@ -692,10 +684,24 @@ class Translator {
   }
   /// What became of the action that was shown last.
   void remark(std::string_view text) {
-    if (trace_ != nullptr) say(action_depth_ + 1, fmt::format(" -> {}", text));
+    if (text_) say(action_depth_ + 1, fmt::format(" -> {}", text));
   }
   void say(int depth, std::string text, TraceLine::Kind kind = TraceLine::Kind::note) {
-    if (trace_ != nullptr) trace_->push_back({depth, std::move(text), cookie_, kind});
+    if (text_) trace_->push_back({depth, std::move(text), cookie_, kind});
+  }
+  void say_table(int depth, std::uint8_t table, std::shared_ptr<const InstalledRule> rule) {
+    if (trace_ == nullptr) return;
+    std::string text;
+    if (text_ && rule == nullptr) text = fmt::format("{:2}. No match.", table);
+    if (text_ && rule != nullptr) {
+      const std::string match = format_match(rule->rule.match);
+      const std::string cookie = cookie_ == 0 ? "" : fmt::format(", cookie {:#x}", cookie_);
+      text = fmt::format("{:2}. {}{}priority {}{}", table, match, match.empty() ? "" : ", ",
+                         rule->rule.priority, cookie);
+    }
+    const std::uint64_t cookie = rule == nullptr ? 0 : rule->rule.cookie;
+    trace_->push_back(
+        {depth, std::move(text), cookie, TraceLine::Kind::table, table, std::move(rule)});
   }
 
   const SwitchView& view_;
@@ -705,6 +711,7 @@ class Translator {
   FlowMask dirty_{};     // bits written since they were last made a step
   std::uint64_t in_port_;
   std::vector<TraceLine>* trace_;
+  const bool text_;
   Decision out_{};
   std::uint64_t cookie_ = 0;
   std::vector<Ip6> stack_;
@@ -781,8 +788,8 @@ bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowK
 }
 
 Decision translate(const SwitchView& view, RecirculationTable& recirculation, const FlowKey& key,
-                   std::vector<TraceLine>* trace) {
-  return Translator(view, recirculation, key, trace).run();
+                   std::vector<TraceLine>* trace, bool text) {
+  return Translator(view, recirculation, key, trace, text).run();
 }
 
 }  // namespace weft::datapath

@@ -63,8 +63,9 @@ struct SwitchView {
 bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowKey& key, bool back,
                      OuterStep& outer);
 
-/// `trace`, if given, receives a line per table, rule and action.
+/// `trace`, if given, receives a line per table, rule and action; without `text`, per table, with
+/// the rule and no text.
 Decision translate(const SwitchView& view, RecirculationTable& recirculation, const FlowKey& key,
-                   std::vector<TraceLine>* trace = nullptr);
+                   std::vector<TraceLine>* trace = nullptr, bool text = true);
 
 }  // namespace weft::datapath

@@ -383,8 +383,18 @@ TEST_CASE("the slow twin says the same on random traffic") {
       if (seed % 3 != 0 && random.below(2) == 0) p = likely_segment(random, ct, zone, now);
       const bool nat = random.below(2) == 0;
       const CtCommit what = random_commit(random);
+      // A table over this one foresees all that this one is going to say.
+      ConnTrack over = ConnTrack::over(ct);
+      const auto foreseen = [&](const CtResult& before, const CtResult& r) {
+        require_same(before, r);
+        if (r.translate) REQUIRE(over.translation(before) == ct.translation(r));
+        if (r.connection != 0) REQUIRE(over.label(before) == ct.label(r));
+        REQUIRE(over.original(before, p) == ct.original(r, p));
+      };
       const auto commit = [&](bool already) {
+        const CtResult ahead = over.commit(p, zone, now, what, already);
         const CtResult r = ct.commit(p, zone, now, what, already);
+        foreseen(ahead, r);
         std::optional<Connection> made;
         if (r.created) made = ct.find(p.tuple, zone, now);
         require_same(r, twin.commit(p, zone, now, what, already, made));
@@ -395,7 +405,9 @@ TEST_CASE("the slow twin says the same on random traffic") {
       };
       switch (random.below(3)) {
         case 0: {
+          const CtResult ahead = over.track(p, zone, now, nat);
           const CtResult r = ct.track(p, zone, now, nat);
+          foreseen(ahead, r);
           outside += p.tuple.protocol == 6 && (r.state & kCtInvalid) != 0 && r.mark != 0;
           require_same(r, twin.track(p, zone, now, nat));
           break;
@@ -405,8 +417,10 @@ TEST_CASE("the slow twin says the same on random traffic") {
           break;
         default: {
           const CtResult before = ct.peek(p, zone, now, nat);
+          const CtResult ahead = over.track(p, zone, now, nat);
           const CtResult r = ct.track(p, zone, now, nat);
           require_same(before, r);
+          foreseen(ahead, r);
           require_same(r, twin.track(p, zone, now, nat));
           if ((r.state & kCtInvalid) == 0) commit(true);
         }

@@ -364,6 +364,18 @@ TEST_CASE("the switch translates, recirculates and translates back", "[nat][pipe
   }
 }
 
+TEST_CASE("a copy that was looked up again goes on once, though the packet itself is refused",
+          "[nat][pipeline]") {
+  Lab lab;
+  lab.rules(
+      "ip,actions=ct(table=1,zone=3),ct(commit,zone=2,nat(src=9.9.9.9:7-7)),output:2\n"
+      "table=1,actions=output:3\n");
+  FlowSpec out{.protocol = wire::kProtoUdp, .src = 0x0a000102, .dst = 0x0a000203, .payload = 4};
+  REQUIRE(lab.send(out, 1) == "2 3");
+  out.src += 1;
+  REQUIRE(lab.send(out, 1) == "3 drop(ct.nat_exhausted)");
+}
+
 TEST_CASE("hairpin: a client reaches a server beside it through the outer address",
           "[nat][pipeline]") {
   // Zone 1 translates the destination, zone 2 the source, as a router with a port forwarding does.

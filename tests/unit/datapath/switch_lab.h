@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "datapath/pipeline.h"
 #include "datapath/statement.h"
+#include "datapath/trace.h"
 #include "tests/catch.h"
 #include "tests/unit/datapath/frames.h"
 
@@ -69,10 +71,40 @@ class Lab {
     set_frame(*p, bytes);
     return p;
   }
-  /// Runs one packet; the result stays in `outputs` until the next one.
+  /// What came out, byte by byte, without what has no order.
+  using Frames = std::multiset<std::pair<std::string, Bytes>>;
+  static Frames foreseen(const datapath::TraceResult& trace) {
+    Frames out;
+    for (const auto& e : trace.ends) {
+      using Kind = datapath::TraceEnd::Kind;
+      if (e.kind == Kind::out) out.emplace(std::to_string(e.port.value), frame_of(*e.packet));
+      if (e.kind == Kind::dropped)
+        out.emplace(std::string(name_of(e.reason)) + std::to_string(e.cookie), frame_of(*e.packet));
+      if (e.kind == Kind::controller) out.emplace("controller", frame_of(*e.packet));
+    }
+    return out;
+  }
+  Frames seen() const {
+    Frames out;
+    for (const auto& o : outputs.out)
+      out.emplace(std::to_string(o.port.value), frame_of(*o.packet));
+    for (const auto& d : outputs.dropped)
+      out.emplace(std::string(name_of(d.reason)) + std::to_string(d.cookie), frame_of(*d.packet));
+    for (const auto& c : outputs.controller) out.emplace("controller", frame_of(*c.packet));
+    return out;
+  }
+  /// Runs one packet; the result stays in `outputs` until the next one. A trace must have foreseen
+  /// it.
   std::string send(Packet* p, std::uint32_t port) {
     release();
+    const auto trace = pipeline.trace_packet(*p, datapath::PortNo{port}, now);
     pipeline.process(std::span<Packet* const>(&p, 1), datapath::PortNo{port}, now, outputs);
+    if (foreseen(trace) != seen()) {
+      const std::string told = format_trace(trace.lines);
+      INFO(told);
+      // Of what the packet itself would teach the switch, a trace knows nothing.
+      REQUIRE(told.find("would learn") != std::string::npos);
+    }
     std::string text;
     const auto item = [&text](const std::string& t) { text += (text.empty() ? "" : " ") + t; };
     for (const auto& o : outputs.out) item(std::to_string(o.port.value));
