@@ -313,7 +313,7 @@ void Compiler::emit_acl(const Intent& now, const std::string& name, std::uint64_
   const std::string range = acl_range(profile, name);
   std::map<std::string, std::vector<Flow>> fresh;
   const auto it = now.acls().find(name);
-  const bool forgotten = it != now.acls().end() && !it->second.allow && faults_.forget_deny;
+  const bool forgotten = it != now.acls().end() && it->second.denies() && faults_.forget_deny;
   if (it != now.acls().end() && profiles_.at(profile).peers.contains(it->second.to) && !forgotten) {
     const Acl& acl = it->second;
     const auto from_port = [&](const std::string& port) {

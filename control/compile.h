@@ -84,6 +84,7 @@ class Compiler {
   void note(const Intent& now, const Group* before, const Group* after, Dirty& dirty);
   void note(const Intent& now, const AddressSet* before, const AddressSet* after, Dirty& dirty);
   void note(const Intent& now, const Acl* before, const Acl* after, Dirty& dirty);
+  void note(const Intent&, const auto*, const auto*, Dirty&) {}
   void note_destination(const Intent& now, const Peer& peer, const std::string& tenant,
                         Dirty& dirty);
   void note_source_group(const Intent& now, const std::string& group, const std::string& port,

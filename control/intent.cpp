@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/names.h"
 #include "control/encoding.h"
@@ -10,21 +11,38 @@
 namespace weft::control {
 namespace {
 
-using Id = std::pair<Table, std::string>;
+struct TableInfo {
+  std::string_view name;   // in quotas and JSON
+  std::string_view title;  // in messages
+};
+constexpr TableInfo kTableInfo[] = {{"tenant", "tenant"},
+                                    {"network", "network"},
+                                    {"router", "router"},
+                                    {"port", "port"},
+                                    {"group", "group"},
+                                    {"address_set", "address set"},
+                                    {"acl", "policy rule"},
+                                    {"route", "route"},
+                                    {"policy", "routing policy"},
+                                    {"nat", "NAT"},
+                                    {"load_balancer", "load balancer"},
+                                    {"dhcp_options", "DHCP options"},
+                                    {"dns", "DNS"},
+                                    {"qos", "QoS rule"},
+                                    {"mirror", "mirror"}};
+static_assert(std::size(kTableInfo) == kTables);
 
-constexpr const char* kTableNames[] = {"tenant", "network",     "router",     "port",
-                                       "group",  "address set", "policy rule"};
-constexpr std::uint32_t kMaxKey = 32'767;
+constexpr std::uint32_t kMaxPortKey = 32'767;
+constexpr std::uint32_t kMaxMeter = 0xffff0000;
 constexpr std::uint64_t kCookieEnd = 1ULL << 63;
 
-std::string text_of(const Id& id) {
-  return fmt::format("{} '{}'", kTableNames[static_cast<std::size_t>(id.first)], id.second);
+std::string text_of(const RowId& id) {
+  return fmt::format("{} '{}'", kTableInfo[static_cast<std::size_t>(id.first)].title, id.second);
 }
 
-Table table_of(const Row& row) { return static_cast<Table>(row.index()); }
-Id id_of(const Row& row) { return {table_of(row), name_of(row)}; }
+RowId id_of(const Row& row) { return {table_of(row), name_of(row)}; }
 
-Id target_of(const Peer& peer) {
+RowId target_of(const Peer& peer) {
   switch (peer.kind) {
     case Peer::Kind::group:
       return {Table::group, peer.name};
@@ -34,73 +52,110 @@ Id target_of(const Peer& peer) {
       return {Table::network, peer.name};
     case Peer::Kind::address_set:
       return {Table::address_set, peer.name};
-    default:
-      return {};
+    case Peer::Kind::any:
+    case Peer::Kind::prefix:
+      break;
   }
+  return {};
 }
 
+// --- what rows name and claim ------------------------------------------------------------------
+
 struct ReferencesOf {
-  std::vector<Id> operator()(const Tenant&) const { return {}; }
-  std::vector<Id> operator()(const Network& n) const { return {{Table::tenant, n.tenant}}; }
-  std::vector<Id> operator()(const Router& r) const {
-    std::vector<Id> out{{Table::tenant, r.tenant}};
-    for (const RouterPort& p : r.ports) out.emplace_back(Table::network, p.network);
-    return out;
+  std::vector<RowId> out{};
+  void add(Table table, const std::string& name) {
+    if (!name.empty()) out.emplace_back(table, name);
   }
-  std::vector<Id> operator()(const Port& p) const { return {{Table::network, p.network}}; }
-  std::vector<Id> operator()(const Group& g) const {
-    std::vector<Id> out{{Table::tenant, g.tenant}};
-    for (const std::string& m : g.members) out.emplace_back(Table::port, m);
-    return out;
+  void add_all(Table table, const std::set<std::string>& names) {
+    for (const std::string& n : names) out.emplace_back(table, n);
   }
-  std::vector<Id> operator()(const AddressSet& s) const { return {{Table::tenant, s.tenant}}; }
-  std::vector<Id> operator()(const Acl& a) const {
-    std::vector<Id> out{{Table::tenant, a.tenant}};
+  void must(Table table, const std::string& name) { out.emplace_back(table, name); }
+
+  void operator()(const Tenant&) {}
+  void operator()(const Network& n) { must(Table::tenant, n.tenant); }
+  void operator()(const Router& r) {
+    must(Table::tenant, r.tenant);
+    for (const RouterPort& p : r.ports) {
+      add(Table::network, p.network);
+      add(Table::router, p.peer_router);
+    }
+  }
+  void operator()(const Port& p) {
+    must(Table::network, p.network);
+    add(Table::dhcp_options, p.dhcp4);
+    add(Table::dhcp_options, p.dhcp6);
+  }
+  void operator()(const Group& g) {
+    must(Table::tenant, g.tenant);
+    add_all(Table::port, g.members);
+  }
+  void operator()(const AddressSet& s) { must(Table::tenant, s.tenant); }
+  void operator()(const Acl& a) {
+    must(Table::tenant, a.tenant);
     for (const Peer* peer : {&a.from, &a.to})
-      if (const Id target = target_of(*peer); !target.second.empty()) out.push_back(target);
-    return out;
+      if (const RowId target = target_of(*peer); !target.second.empty()) out.push_back(target);
+  }
+  void operator()(const Route& r) { must(Table::router, r.router); }
+  void operator()(const Policy& p) { must(Table::router, p.router); }
+  void operator()(const Nat& n) {
+    must(Table::router, n.router);
+    add(Table::port, n.port);
+  }
+  void operator()(const LoadBalancer& l) {
+    must(Table::tenant, l.tenant);
+    add_all(Table::network, l.networks);
+    add_all(Table::router, l.routers);
+    for (const Vip& vip : l.vips)
+      for (const Backend& b : vip.backends) add(Table::port, b.logical_port);
+  }
+  void operator()(const DhcpOptions& d) { must(Table::tenant, d.tenant); }
+  void operator()(const Dns& d) {
+    must(Table::tenant, d.tenant);
+    add_all(Table::network, d.networks);
+  }
+  void operator()(const Qos& q) { must(Table::network, q.network); }
+  void operator()(const Mirror& m) {
+    must(Table::tenant, m.tenant);
+    add_all(Table::port, m.ports);
+    must(Table::port, m.sink);
   }
 };
 
 /// What a row claims for itself alone.
 struct ClaimsOf {
-  std::vector<std::string> operator()(const Tenant& t) const {
-    if (!t.has_policy) return {};
-    return {fmt::format("cookie {}", t.default_cookie)};
+  std::vector<std::string> out{};
+  void cookie(std::uint64_t c) {
+    if (c != 0) out.push_back(fmt::format("cookie {}", c));
   }
-  std::vector<std::string> operator()(const Network& n) const {
-    return {fmt::format("VNI {}", n.vni)};
-  }
-  std::vector<std::string> operator()(const Router& r) const {
-    std::vector<std::string> out;
-    for (const RouterPort& p : r.ports) station(p.network, p.mac, p.addresses, out);
-    return out;
-  }
-  std::vector<std::string> operator()(const Port& p) const {
-    std::vector<std::string> out;
-    station(p.network, p.mac, p.addresses, out);
-    return out;
-  }
-  std::vector<std::string> operator()(const Group&) const { return {}; }
-  std::vector<std::string> operator()(const AddressSet&) const { return {}; }
-  std::vector<std::string> operator()(const Acl& a) const {
-    return {fmt::format("cookie {}", a.cookie)};
-  }
-
- private:
-  static void station(const std::string& network, const Mac& mac,
-                      const std::vector<IpAddress>& addresses, std::vector<std::string>& out) {
+  void station(const std::string& network, const Mac& mac,
+               const std::vector<IpAddress>& addresses) {
     out.push_back(fmt::format("MAC {} on network '{}'", mac.text(), network));
     for (const IpAddress& a : addresses)
       out.push_back(fmt::format("address {} on network '{}'", a.text(), network));
   }
+  void operator()(const Tenant& t) {
+    if (t.has_policy) cookie(t.default_cookie);
+  }
+  void operator()(const Network& n) { out.push_back(fmt::format("VNI {}", n.vni)); }
+  void operator()(const Router& r) {
+    for (const RouterPort& p : r.ports)
+      if (!p.network.empty()) station(p.network, p.mac, p.addresses);
+  }
+  void operator()(const Port& p) {
+    if (p.type == PortType::vm) station(p.network, p.mac, p.addresses);
+  }
+  void operator()(const Acl& a) { cookie(a.cookie); }
+  void operator()(const Route& r) { cookie(r.cookie); }
+  void operator()(const Policy& p) { cookie(p.cookie); }
+  void operator()(const Nat& n) { cookie(n.cookie); }
+  void operator()(const LoadBalancer& l) { cookie(l.cookie); }
+  void operator()(const auto&) {}
 };
 
-std::vector<Id> references_of(const Row& row) {
-  std::vector<Id> out = std::visit(ReferencesOf{}, row);
-  std::sort(out.begin(), out.end());
-  out.erase(std::unique(out.begin(), out.end()), out.end());
-  return out;
+std::vector<std::string> claims_of(const Row& row) {
+  ClaimsOf claims;
+  std::visit(claims, row);
+  return std::move(claims.out);
 }
 
 bool is_broadcast(const Prefix& subnet, const IpAddress& a) {
@@ -119,10 +174,41 @@ bool canonical(const Prefix& p) {
   return parsed.ok() && *parsed == p;
 }
 
+template <class Visitor, std::size_t... I>
+auto dispatch(Table table, Visitor&& visit, std::index_sequence<I...>) {
+  using Out = decltype(visit(std::integral_constant<std::size_t, 0>{}));
+  using Call = Out (*)(Visitor&);
+  static constexpr Call calls[] = {
+      [](Visitor& v) -> Out { return v(std::integral_constant<std::size_t, I>{}); }...};
+  return calls[static_cast<std::size_t>(table)](visit);
+}
+/// Calls visit(integral_constant of the table's number).
+template <class Visitor>
+auto for_table(Table table, Visitor&& visit) {
+  return dispatch(table, visit, std::make_index_sequence<kTables>{});
+}
+
 }  // namespace
 
 const std::string& name_of(const Row& row) {
   return std::visit([](const auto& r) -> const std::string& { return r.name; }, row);
+}
+
+std::string_view name_of(Table table) { return kTableInfo[static_cast<std::size_t>(table)].name; }
+
+std::optional<Table> table_named(std::string_view name) {
+  for (std::size_t i = 0; i < kTables; ++i)
+    if (kTableInfo[i].name == name) return static_cast<Table>(i);
+  return std::nullopt;
+}
+
+std::vector<RowId> references_of(const Row& row) {
+  ReferencesOf references;
+  std::visit(references, row);
+  std::vector<RowId> out = std::move(references.out);
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
 }
 
 std::string Peer::text() const {
@@ -154,35 +240,11 @@ Transaction& Transaction::update(Row row) {
 }
 
 Transaction& Transaction::remove(Table table, const std::string& name) {
-  const auto named = [&](auto row) {
-    row.name = name;
-    return Row(std::move(row));
-  };
-  Row row;
-  switch (table) {
-    case Table::tenant:
-      row = named(Tenant{});
-      break;
-    case Table::network:
-      row = named(Network{});
-      break;
-    case Table::router:
-      row = named(Router{});
-      break;
-    case Table::port:
-      row = named(Port{});
-      break;
-    case Table::group:
-      row = named(Group{});
-      break;
-    case Table::address_set:
-      row = named(AddressSet{});
-      break;
-    case Table::acl:
-      row = named(Acl{});
-      break;
-  }
-  changes.push_back({Kind::remove, std::move(row)});
+  changes.push_back({Kind::remove, for_table(table, [&](auto i) {
+                       std::variant_alternative_t<i, Row> row;
+                       row.name = name;
+                       return Row(std::move(row));
+                     })});
   return *this;
 }
 
@@ -194,6 +256,7 @@ class IntentEditor {
 
   Result<std::vector<RowChange>> run(const Transaction& transaction, bool keep_keys) {
     const auto last_key = in_.last_key_;
+    by_ = transaction.by;
     for (const Transaction::Change& change : transaction.changes) edit(change, keep_keys);
     check();
     if (!violations_.empty()) {
@@ -205,44 +268,15 @@ class IntentEditor {
     }
     std::vector<RowChange> changes;
     for (const auto& [id, before] : before_) {
-      std::optional<Row> after = read(id);
+      std::optional<Row> after = in_.row(id);
       if (before != after) changes.push_back({before, std::move(after)});
     }
     return changes;
   }
 
  private:
-  template <class Visitor>
-  auto in_table(Table table, Visitor&& visit) {
-    switch (table) {
-      case Table::tenant:
-        return visit(in_.tenants_);
-      case Table::network:
-        return visit(in_.networks_);
-      case Table::router:
-        return visit(in_.routers_);
-      case Table::port:
-        return visit(in_.ports_);
-      case Table::group:
-        return visit(in_.groups_);
-      case Table::address_set:
-        return visit(in_.address_sets_);
-      case Table::acl:
-        break;
-    }
-    return visit(in_.acls_);
-  }
-
-  std::optional<Row> read(const Id& id) {
-    return in_table(id.first, [&](auto& rows) -> std::optional<Row> {
-      const auto it = rows.find(id.second);
-      if (it == rows.end()) return std::nullopt;
-      return it->second;
-    });
-  }
-
   void index(const Row& row, bool add) {
-    const Id id = id_of(row);
+    const RowId id = id_of(row);
     const auto put = [add](auto& map, const auto& key, const auto& value) {
       if (add) {
         map[key].insert(value);
@@ -251,24 +285,44 @@ class IntentEditor {
         if (it->second.empty()) map.erase(it);
       }
     };
-    for (const Id& target : references_of(row)) put(in_.referrers_, target, id);
-    for (const std::string& claim : std::visit(ClaimsOf{}, row))
-      put(in_.claims_, claim, text_of(id));
+    for (const RowId& target : references_of(row)) put(in_.referrers_, target, id);
+    for (const std::string& claim : claims_of(row)) put(in_.claims_, claim, text_of(id));
     if (const Port* port = std::get_if<Port>(&row)) {
       auto& keys = in_.keys_[port->network];
       if (add) keys[port->key] = port->name;
       if (!add) keys.erase(port->key);
       if (keys.empty()) in_.keys_.erase(port->network);
     }
+    const auto number = [&](std::set<std::uint32_t>& used, std::uint32_t n) {
+      if (add) used.insert(n);
+      if (!add) used.erase(n);
+    };
+    if (const Router* router = std::get_if<Router>(&row)) number(in_.router_keys_, router->key);
+    if (const Qos* qos = std::get_if<Qos>(&row)) number(in_.meters_, qos->meter);
+    if (const std::string* owner = owner_of(row); owner != nullptr) {
+      std::uint32_t& n = in_.owned_[*owner][id.first];
+      if (add) ++n;
+      if (!add) --n;
+    }
+  }
+
+  /// Of rows that say so themselves.
+  static const std::string* owner_of(const Row& row) {
+    return std::visit(
+        [](const auto& r) -> const std::string* {
+          if constexpr (requires { r.tenant; }) return &r.tenant;
+          return nullptr;
+        },
+        row);
   }
 
   /// Makes the row what `row` says (none: absent) and keeps the indexes in step.
-  void write(const Id& id, const std::optional<Row>& row) {
-    if (const auto old = read(id)) index(*old, false);
-    in_table(id.first, [&](auto& rows) {
-      using RowType = typename std::remove_reference_t<decltype(rows)>::mapped_type;
+  void write(const RowId& id, const std::optional<Row>& row) {
+    if (const auto old = in_.row(id)) index(*old, false);
+    for_table(id.first, [&](auto i) {
+      auto& rows = std::get<i>(in_.tables_);
       if (row) {
-        rows[id.second] = std::get<RowType>(*row);
+        rows[id.second] = std::get<i>(*row);
       } else {
         rows.erase(id.second);
       }
@@ -280,64 +334,86 @@ class IntentEditor {
   std::uint32_t new_key(const Port& port) {
     const auto& used = in_.keys_[port.network];
     std::uint32_t& last = in_.last_key_[port.network];
-    if (used.size() >= kMaxKey) {
-      violate(id_of(port), fmt::format("network '{}' has no port numbers left (at most {})",
-                                       port.network, kMaxKey));
+    if (used.size() >= kMaxPortKey) {
+      violate({Table::port, port.name},
+              fmt::format("network '{}' has no port numbers left (at most {})", port.network,
+                          kMaxPortKey));
       return 0;
     }
     do {
-      last = last % kMaxKey + 1;
+      last = last % kMaxPortKey + 1;
     } while (used.contains(last));
     return last;
   }
 
+  std::uint32_t new_number(const RowId& id, const std::set<std::uint32_t>& used,
+                           std::uint32_t most) {
+    const std::uint32_t next = used.empty() ? 1 : *used.rbegin() + 1;
+    if (next <= most) return next;
+    for (std::uint32_t n = 1; n <= most; ++n)
+      if (!used.contains(n)) return n;
+    violate(id, fmt::format("there are no numbers left (at most {})", most));
+    return 0;
+  }
+
+  void give_numbers(Row& row, const std::optional<Row>& old) {
+    const RowId id = id_of(row);
+    if (Port* port = std::get_if<Port>(&row)) {
+      const Port* was = old ? &std::get<Port>(*old) : nullptr;
+      port->key = was != nullptr && was->network == port->network ? was->key : new_key(*port);
+    } else if (Router* router = std::get_if<Router>(&row)) {
+      router->key =
+          old ? std::get<Router>(*old).key : new_number(id, in_.router_keys_, Router::kMaxKey);
+    } else if (Qos* qos = std::get_if<Qos>(&row)) {
+      qos->meter = old ? std::get<Qos>(*old).meter : new_number(id, in_.meters_, kMaxMeter);
+    }
+  }
+
   void edit(const Transaction::Change& change, bool keep_keys) {
-    const Id id = id_of(change.row);
-    std::optional<Row> old = read(id);
+    const RowId id = id_of(change.row);
+    std::optional<Row> old = in_.row(id);
     if (change.kind == Transaction::Kind::insert && old) return violate(id, "exists already");
     if (change.kind != Transaction::Kind::insert && !old) return violate(id, missing(id));
     if (seen_.emplace(id, before_.size()).second) before_.emplace_back(id, old);
     if (change.kind == Transaction::Kind::remove) return write(id, std::nullopt);
     Row row = change.row;
-    if (Port* port = std::get_if<Port>(&row); port != nullptr && !keep_keys) {
-      const Port* was = old ? &std::get<Port>(*old) : nullptr;
-      port->key = was != nullptr && was->network == port->network ? was->key : new_key(*port);
-    }
+    if (!keep_keys) give_numbers(row, old);
     write(id, row);
   }
 
-  std::string missing(const Id& id) {
+  std::string missing(const RowId& id) {
     std::vector<std::string> names;
-    in_table(id.first, [&](auto& rows) {
-      for (const auto& [name, row] : rows) names.push_back(name);
+    for_table(id.first, [&](auto i) {
+      for (const auto& [name, row] : std::get<i>(in_.tables_)) names.push_back(name);
       return 0;
     });
     const std::string near = nearest_name(id.second, names);
     return near.empty() ? "does not exist" : fmt::format("does not exist; is it '{}'?", near);
   }
 
-  void violate(const Id& id, const std::string& what) {
+  void violate(const RowId& id, const std::string& what) {
     violations_.push_back(fmt::format("{} {}", text_of(id), what));
   }
 
   // Whatever changed, and whatever refers to something that changed, must be right afterwards.
   void check() {
-    std::set<Id> affected;
+    std::set<RowId> affected;
     for (const auto& [id, before] : before_) {
       const auto it = in_.referrers_.find(id);
       if (it != in_.referrers_.end()) affected.insert(it->second.begin(), it->second.end());
       affected.insert(id);
+      check_principal(id, before);
     }
-    for (const Id& id : affected) {
-      const std::optional<Row> row = read(id);
+    for (const RowId& id : affected) {
+      const std::optional<Row> row = in_.row(id);
       if (!row) continue;
       check_name(id);
-      for (const std::string& claim : std::visit(ClaimsOf{}, *row))
+      for (const std::string& claim : claims_of(*row))
         if (in_.claims_[claim].size() > 1)
           violate(id, fmt::format("claims {}, which is claimed more than once", claim));
       bool whole = true;
-      for (const Id& target : references_of(*row)) {
-        if (read(target)) continue;
+      for (const RowId& target : references_of(*row)) {
+        if (in_.row(target)) continue;
         violate(id, fmt::format("refers to {}, which {}", text_of(target), missing(target)));
         whole = false;
       }
@@ -345,7 +421,54 @@ class IntentEditor {
     }
   }
 
-  void check_name(const Id& id) {
+  /// Who asks must own the row before and after.
+  void check_principal(const RowId& id, const std::optional<Row>& before) {
+    const std::optional<Row> after = in_.row(id);
+    check_quota(id, before, after);
+    if (by_.empty() || (!before && !after)) return;
+    if (id.first == Table::tenant) return violate(id, "can be changed by the operator only");
+    const auto owner = [&](const Row& row) {
+      if (const std::string* own = owner_of(row)) return *own;
+      return in_.tenant_of(row);
+    };
+    for (const auto* row : {&before, &after}) {
+      if (!*row) continue;
+      // A row whose network or router went in the same transaction was its owner's, or that is
+      // a violation of its own.
+      const std::string who = owner(**row);
+      if (!who.empty() && who != by_)
+        return violate(id, fmt::format("belongs to tenant '{}', not to '{}' that asks", who, by_));
+    }
+  }
+
+  void check_quota(const RowId& id, const std::optional<Row>& before,
+                   const std::optional<Row>& after) {
+    if (before || !after) return;
+    const std::string owner = in_.tenant_of(*after);
+    const Tenant* tenant = in_.find<Table::tenant>(owner);
+    if (tenant == nullptr) return;
+    const auto quota = tenant->quotas.find(std::string(name_of(id.first)));
+    if (quota == tenant->quotas.end()) return;
+    const std::uint32_t has = rows_of(owner, id.first);
+    if (has > quota->second)
+      violate(id, fmt::format("is one too many: tenant '{}' may have {} rows of table {}, not {}",
+                              owner, quota->second, name_of(id.first), has));
+  }
+
+  std::uint32_t rows_of(const std::string& owner, Table table) {
+    const bool own = table != Table::port && table != Table::route && table != Table::policy &&
+                     table != Table::nat && table != Table::qos;
+    if (own) return in_.owned_[owner][table];
+    std::uint32_t n = 0;
+    for_table(table, [&](auto i) {
+      for (const auto& [name, row] : std::get<i>(in_.tables_))
+        n += in_.tenant_of(Row(row)) == owner;
+      return 0;
+    });
+    return n;
+  }
+
+  void check_name(const RowId& id) {
     if (id.second.empty() || id.second.size() > 200)
       violate(id, "needs a name of 1 to 200 characters");
     for (char c : id.second)
@@ -353,80 +476,271 @@ class IntentEditor {
         return violate(id, "has a control character or '|' in its name");
   }
 
-  void check_row(const Id& id, const Tenant& t) {
+  // --- rows --------------------------------------------------------------------------------------
+
+  void check_row(const RowId& id, const Tenant& t) {
     if (t.has_policy) check_cookie(id, t.default_cookie);
+    for (const auto& [table, most] : t.quotas)
+      if (!table_named(table))
+        violate(id, fmt::format("has a quota of '{}', which is no table", table));
   }
 
-  void check_row(const Id& id, const Network& n) {
+  void check_row(const RowId& id, const Network& n) {
     if (n.vni == 0 || n.vni >= 1u << 24)
       violate(id, fmt::format("has VNI {}, but a VNI is 1 to 16777215", n.vni));
-    int families[2] = {0, 0};
-    for (const Prefix& p : n.subnets) {
-      ++families[p.address.is6 ? 1 : 0];
+    for (std::size_t i = 0; i < n.subnets.size(); ++i) {
+      const Prefix& p = n.subnets[i];
       if (!canonical(p)) violate(id, fmt::format("has subnet {}, which is no prefix", p.text()));
+      for (std::size_t j = 0; j < i; ++j)
+        if (overlap(n.subnets[j], p))
+          violate(id, fmt::format("has subnets {} and {}, which overlap", n.subnets[j].text(),
+                                  p.text()));
     }
-    if (families[0] > 1 || families[1] > 1) violate(id, "has more than one subnet of one family");
     if (n.mtu < 68) violate(id, fmt::format("has MTU {}, but IPv4 needs 68", n.mtu));
     same_tenant_as_before(id, n);
   }
 
-  void check_row(const Id& id, const Router& r) {
-    if (r.ports.empty()) violate(id, "has no port");
+  const std::vector<Prefix>& subnets_of(const RouterPort& p) const {
+    if (!p.subnets.empty() || p.network.empty()) return p.subnets;
+    return in_.networks().at(p.network).subnets;
+  }
+
+  void check_row(const RowId& id, const Router& r) {
+    if (r.key == 0 || r.key > Router::kMaxKey)
+      violate(id, fmt::format("has number {}, which is out of range", r.key));
     std::vector<std::pair<Prefix, std::string>> subnets;
-    std::set<std::string> networks;
+    std::set<std::string> labels;
     for (const RouterPort& p : r.ports) {
-      const Network& n = in_.networks_.at(p.network);
-      if (!networks.insert(p.network).second)
-        violate(id, fmt::format("has two ports on network '{}'", p.network));
-      check_tenant(id, r.tenant, n.tenant, {Table::network, p.network});
-      check_station(id, n, p.mac, p.addresses);
-      for (const Prefix& subnet : n.subnets) {
+      if (!labels.insert(p.label()).second)
+        violate(id, fmt::format("has two ports {} '{}'", p.name.empty() ? "on network" : "named",
+                                p.label()));
+      if (p.network.empty() == p.peer_router.empty())
+        violate(id,
+                fmt::format("has port '{}', which needs a network or a peer router", p.label()));
+      if (!p.network.empty()) {
+        const Network& n = in_.networks().at(p.network);
+        check_tenant(id, r.tenant, n.tenant, {Table::network, p.network});
+        check_station(id, n, p.mac, p.addresses, p.subnets);
+      } else if (!p.peer_router.empty()) {
+        check_peer_port(id, r, p);
+      }
+      for (const Prefix& subnet : subnets_of(p)) {
+        if (!canonical(subnet))
+          violate(id, fmt::format("has subnet {}, which is no prefix", subnet.text()));
         for (const auto& [other, name] : subnets)
           if (overlap(other, subnet))
             violate(id, fmt::format("joins '{}' and '{}', whose subnets {} and {} overlap", name,
-                                    p.network, other.text(), subnet.text()));
-        subnets.emplace_back(subnet, p.network);
+                                    p.label(), other.text(), subnet.text()));
+        subnets.emplace_back(subnet, p.label());
       }
+      check_gateways(id, p.gateways);
     }
+    check_gateways(id, r.gateways);
     same_tenant_as_before(id, r);
   }
 
-  void check_row(const Id& id, const Port& p) {
-    check_station(id, in_.networks_.at(p.network), p.mac, p.addresses);
+  void check_gateways(const RowId& id, const std::vector<Gateway>& gateways) {
+    std::set<int> priorities;
+    for (const Gateway& g : gateways) {
+      if (g.hypervisor.empty()) violate(id, "has a gateway without a hypervisor");
+      if (!priorities.insert(g.priority).second)
+        violate(id, fmt::format("has two gateways of priority {}", g.priority));
+    }
+  }
+
+  void check_peer_port(const RowId& id, const Router& r, const RouterPort& p) {
+    if (p.mac.is_multicast() || p.mac.to_u64() == 0)
+      violate(id, fmt::format("has MAC {}, which is no station's", p.mac.text()));
+    const Router& other = in_.routers().at(p.peer_router);
+    const auto there = std::find_if(other.ports.begin(), other.ports.end(),
+                                    [&](const auto& o) { return o.label() == p.peer_port; });
+    if (there == other.ports.end())
+      return violate(id, fmt::format("joins port '{}' of {}, which has no such port", p.peer_port,
+                                     text_of({Table::router, p.peer_router})));
+    if (there->peer_router != r.name || there->peer_port != p.label())
+      violate(id, fmt::format("joins port '{}' of {}, which does not name it in turn", p.peer_port,
+                              text_of({Table::router, p.peer_router})));
+  }
+
+  void check_row(const RowId& id, const Port& p) {
+    const Network& n = in_.networks().at(p.network);
+    if (p.type == PortType::vm) check_station(id, n, p.mac, p.addresses, {});
+    for (const Prefix& a : p.allowed)
+      if (!canonical(a)) violate(id, fmt::format("allows {}, which is no prefix", a.text()));
+    for (const std::string* dhcp : {&p.dhcp4, &p.dhcp6})
+      if (!dhcp->empty())
+        check_tenant(id, n.tenant, in_.find<Table::dhcp_options>(*dhcp)->tenant,
+                     {Table::dhcp_options, *dhcp});
+    if (std::find(p.also.begin(), p.also.end(), p.requested) != p.also.end())
+      violate(id, fmt::format("names hypervisor '{}' twice", p.requested));
     const auto& keys = in_.keys_.at(p.network);
     const auto it = keys.find(p.key);
-    if (p.key == 0 || p.key > kMaxKey || it == keys.end() || it->second != p.name)
+    if (p.key == 0 || p.key > kMaxPortKey || it == keys.end() || it->second != p.name)
       violate(id, fmt::format("has number {}, which is out of range or another's", p.key));
   }
 
-  void check_row(const Id& id, const Group& g) {
+  void check_row(const RowId& id, const Group& g) {
     for (const std::string& m : g.members)
       check_tenant(id, g.tenant, in_.tenant_of_port(m), {Table::port, m});
     same_tenant_as_before(id, g);
   }
 
-  void check_row(const Id& id, const AddressSet& s) {
+  void check_row(const RowId& id, const AddressSet& s) {
     for (const Prefix& p : s.prefixes)
       if (!canonical(p)) violate(id, fmt::format("has {}, which is no prefix", p.text()));
     same_tenant_as_before(id, s);
   }
 
-  void check_row(const Id& id, const Acl& a) {
+  void check_row(const RowId& id, const Acl& a) {
     check_cookie(id, a.cookie);
-    if (a.priority < 0 || a.priority > Acl::kMaxPriority)
-      violate(id, fmt::format("has priority {}, but priorities are 0 to {}", a.priority,
-                              Acl::kMaxPriority));
+    check_priority(id, a.priority);
+    if (a.tier < 0 || a.tier >= Acl::kTiers)
+      violate(id, fmt::format("has tier {}, but tiers are 0 to {}", a.tier, Acl::kTiers - 1));
     for (const Peer* peer : {&a.from, &a.to}) check_peer(id, a, *peer);
     if (!a.ports.empty() && a.protocol != AclProtocol::tcp && a.protocol != AclProtocol::udp)
       violate(id, "has ports, but only tcp and udp have ports");
-    for (const AclPorts& p : a.ports)
-      if (p.first > p.last)
-        violate(id, fmt::format("has port range {}-{}, which is empty", p.first, p.last));
+    for (const AclPorts& p : a.ports) check_range(id, p);
+    if (a.match.empty()) {
+      if (a.direction != AclDirection::to_port)
+        violate(id, "judges what ports send, which only a rule by match can");
+    } else {
+      if (a.to.kind != Peer::Kind::network && a.to.kind != Peer::Kind::group)
+        violate(id, "has a match and needs a network or a group in `to`, whose ports it judges");
+      if (a.from.kind != Peer::Kind::any || a.protocol != AclProtocol::any || !a.ports.empty())
+        violate(id, "has a match and peers, protocol or ports as well");
+    }
     same_tenant_as_before(id, a);
   }
 
-  void check_peer(const Id& id, const Acl& a, const Peer& peer) {
-    const Id target = target_of(peer);
+  void check_range(const RowId& id, const AclPorts& p) {
+    if (p.first > p.last)
+      violate(id, fmt::format("has port range {}-{}, which is empty", p.first, p.last));
+  }
+
+  void check_priority(const RowId& id, int priority) {
+    if (priority < 0 || priority > Acl::kMaxPriority)
+      violate(id, fmt::format("has priority {}, but priorities are 0 to {}", priority,
+                              Acl::kMaxPriority));
+  }
+
+  void check_row(const RowId& id, const Route& r) {
+    if (!canonical(r.prefix))
+      violate(id, fmt::format("has {}, which is no prefix", r.prefix.text()));
+    if (r.next_hop && r.next_hop->is6 != r.prefix.address.is6)
+      violate(id, "has a prefix and a next hop of different families");
+    check_label(id, r.router, r.output);
+    if (r.next_hop && r.output.empty() && !connected(r.router, *r.next_hop))
+      violate(id, fmt::format("has next hop {}, which is on no subnet of router '{}'",
+                              r.next_hop->text(), r.router));
+  }
+
+  bool connected(const std::string& router, const IpAddress& a) {
+    for (const RouterPort& p : in_.routers().at(router).ports)
+      for (const Prefix& subnet : subnets_of(p))
+        if (subnet.contains(a)) return true;
+    return false;
+  }
+
+  void check_label(const RowId& id, const std::string& router, const std::string& label) {
+    if (label.empty()) return;
+    const auto& ports = in_.routers().at(router).ports;
+    if (std::none_of(ports.begin(), ports.end(),
+                     [&](const RouterPort& p) { return p.label() == label; }))
+      violate(id, fmt::format("names port '{}', which router '{}' does not have", label, router));
+  }
+
+  void check_row(const RowId& id, const Policy& p) {
+    check_priority(id, p.priority);
+    if (p.match.empty()) violate(id, "has no match; '1' matches everything");
+    if ((p.action == Policy::Action::reroute) == p.next_hops.empty())
+      violate(id, "needs next hops if it reroutes, and only then");
+    for (const IpAddress& hop : p.next_hops)
+      if (!connected(p.router, hop))
+        violate(id, fmt::format("has next hop {}, which is on no subnet of router '{}'", hop.text(),
+                                p.router));
+  }
+
+  void check_row(const RowId& id, const Nat& n) {
+    if (!canonical(n.logical))
+      violate(id, fmt::format("has {}, which is no prefix", n.logical.text()));
+    if (n.logical.address.is6 != n.external.is6)
+      violate(id, "translates between families, which NAT does not");
+    if (n.kind != Nat::Kind::snat && n.logical.length != (n.external.is6 ? 128 : 32))
+      violate(id, "translates to one address, not to a prefix");
+    check_range(id, n.external_ports);
+    if (!n.port.empty()) {
+      if (n.kind != Nat::Kind::floating)
+        violate(id, "names a port, but only a floating address is translated at one");
+      check_tenant(id, in_.routers().at(n.router).tenant, in_.tenant_of_port(n.port),
+                   {Table::port, n.port});
+      if (n.external_mac.is_multicast() || n.external_mac.to_u64() == 0)
+        violate(id, fmt::format("has MAC {}, which is no station's", n.external_mac.text()));
+    }
+    check_label(id, n.router, n.gateway);
+  }
+
+  void check_row(const RowId& id, const LoadBalancer& l) {
+    if (l.protocol == AclProtocol::icmp) violate(id, "balances ICMP, which has no ports");
+    std::set<std::pair<IpAddress, std::uint16_t>> seen;
+    for (const Vip& vip : l.vips) {
+      if (!seen.emplace(vip.address, vip.port).second)
+        violate(id, fmt::format("has VIP {}:{} twice", vip.address.text(), vip.port));
+      if (vip.port != 0 && l.protocol == AclProtocol::any)
+        violate(id, "has a VIP with a port, but neither tcp nor udp");
+      for (const Backend& b : vip.backends) {
+        if (b.address.is6 != vip.address.is6)
+          violate(id,
+                  fmt::format("has backend {} of another family than its VIP", b.address.text()));
+        if ((b.port == 0) != (vip.port == 0))
+          violate(id, "has a VIP with a port and a backend without, or the other way round");
+        if (!b.logical_port.empty())
+          check_tenant(id, l.tenant, in_.tenant_of_port(b.logical_port),
+                       {Table::port, b.logical_port});
+      }
+    }
+    for (const std::string& n : l.networks)
+      check_tenant(id, l.tenant, in_.networks().at(n).tenant, {Table::network, n});
+    for (const std::string& r : l.routers)
+      check_tenant(id, l.tenant, in_.routers().at(r).tenant, {Table::router, r});
+    same_tenant_as_before(id, l);
+  }
+
+  void check_row(const RowId& id, const DhcpOptions& d) {
+    if (!canonical(d.subnet))
+      violate(id, fmt::format("has {}, which is no prefix", d.subnet.text()));
+    if (d.server.is6 != d.subnet.address.is6) violate(id, "has a server of another family");
+    same_tenant_as_before(id, d);
+  }
+
+  void check_row(const RowId& id, const Dns& d) {
+    for (const std::string& n : d.networks)
+      check_tenant(id, d.tenant, in_.networks().at(n).tenant, {Table::network, n});
+    for (const auto& [name, addresses] : d.records)
+      if (name.empty() ||
+          std::any_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; }))
+        violate(id, fmt::format("has record '{}', but names are in lower case", name));
+    same_tenant_as_before(id, d);
+  }
+
+  void check_row(const RowId& id, const Qos& q) {
+    check_priority(id, q.priority);
+    if (q.match.empty()) violate(id, "has no match; '1' matches everything");
+    if (q.dscp && *q.dscp > 63)
+      violate(id, fmt::format("has DSCP {}, but DSCP is 0 to 63", *q.dscp));
+    if (!q.dscp && q.rate_kbps == 0) violate(id, "neither marks nor meters");
+  }
+
+  void check_row(const RowId& id, const Mirror& m) {
+    for (const std::string& p : m.ports)
+      check_tenant(id, m.tenant, in_.tenant_of_port(p), {Table::port, p});
+    check_tenant(id, m.tenant, in_.tenant_of_port(m.sink), {Table::port, m.sink});
+    if (m.ports.contains(m.sink)) violate(id, "mirrors its own sink");
+    if (!m.sent && !m.received) violate(id, "mirrors neither what is sent nor what is received");
+    same_tenant_as_before(id, m);
+  }
+
+  void check_peer(const RowId& id, const Acl& a, const Peer& peer) {
+    const RowId target = target_of(peer);
     switch (peer.kind) {
       case Peer::Kind::any:
         return;
@@ -441,35 +755,31 @@ class IntentEditor {
         break;
     }
     if (peer.name.empty()) return violate(id, "names a peer without a name");
-    const auto tenant_of = [&]() -> std::string {
-      if (peer.kind == Peer::Kind::group) return in_.groups_.at(peer.name).tenant;
-      if (peer.kind == Peer::Kind::network) return in_.networks_.at(peer.name).tenant;
-      if (peer.kind == Peer::Kind::address_set) return in_.address_sets_.at(peer.name).tenant;
-      return in_.tenant_of_port(peer.name);
-    };
-    check_tenant(id, a.tenant, tenant_of(), target);
+    check_tenant(id, a.tenant, in_.tenant_of(*in_.row(target)), target);
   }
 
-  void check_cookie(const Id& id, std::uint64_t cookie) {
+  void check_cookie(const RowId& id, std::uint64_t cookie) {
     if (cookie == 0 || cookie >= kCookieEnd)
       violate(id, fmt::format("has cookie {}, but a cookie is 1 to 2^63-1", cookie));
   }
 
-  void check_tenant(const Id& id, const std::string& mine, const std::string& theirs,
-                    const Id& target) {
+  void check_tenant(const RowId& id, const std::string& mine, const std::string& theirs,
+                    const RowId& target) {
     if (mine != theirs)
       violate(id, fmt::format("of tenant '{}' refers to {} of tenant '{}'", mine, text_of(target),
                               theirs));
   }
 
-  void check_station(const Id& id, const Network& n, const Mac& mac,
-                     const std::vector<IpAddress>& addresses) {
+  void check_station(const RowId& id, const Network& n, const Mac& mac,
+                     const std::vector<IpAddress>& addresses, const std::vector<Prefix>& own) {
     if (mac.is_multicast() || mac.to_u64() == 0)
       violate(id, fmt::format("has MAC {}, which is no station's", mac.text()));
     for (const IpAddress& a : addresses) {
-      const auto subnet = std::find_if(n.subnets.begin(), n.subnets.end(),
-                                       [&](const Prefix& p) { return p.contains(a); });
+      const auto inside = [&](const Prefix& p) { return p.contains(a); };
+      if (std::any_of(own.begin(), own.end(), inside)) continue;
+      const auto subnet = std::find_if(n.subnets.begin(), n.subnets.end(), inside);
       if (subnet == n.subnets.end()) {
+        if (n.any_address) continue;
         violate(id, fmt::format("has address {}, which is in no subnet of network '{}'", a.text(),
                                 n.name));
       } else if ((!a.is6 && subnet->length < 31 && a == subnet->address) ||
@@ -481,14 +791,14 @@ class IntentEditor {
   }
 
   template <class T>
-  const T* before(const Id& id) const {
+  const T* before(const RowId& id) const {
     const auto it = seen_.find(id);
     if (it == seen_.end() || !before_[it->second].second) return nullptr;
     return &std::get<T>(*before_[it->second].second);
   }
 
   template <class T>
-  void same_tenant_as_before(const Id& id, const T& row) {
+  void same_tenant_as_before(const RowId& id, const T& row) {
     const T* was = before<T>(id);
     if (was != nullptr && was->tenant != row.tenant)
       violate(id, fmt::format("moves from tenant '{}' to '{}'; remove it and insert another",
@@ -496,8 +806,9 @@ class IntentEditor {
   }
 
   Intent& in_;
-  std::vector<std::pair<Id, std::optional<Row>>> before_;
-  std::map<Id, std::size_t> seen_;  // index into before_
+  std::string by_;
+  std::vector<std::pair<RowId, std::optional<Row>>> before_;
+  std::map<RowId, std::size_t> seen_;  // index into before_
   std::vector<std::string> violations_;
 };
 
@@ -505,191 +816,203 @@ Result<std::vector<RowChange>> Intent::apply(const Transaction& transaction) {
   return IntentEditor(*this).run(transaction, false);
 }
 
+std::optional<Row> Intent::row(const RowId& id) const {
+  return for_table(id.first, [&](auto i) -> std::optional<Row> {
+    const auto& rows = std::get<i>(tables_);
+    const auto it = rows.find(id.second);
+    if (it == rows.end()) return std::nullopt;
+    return it->second;
+  });
+}
+
+std::vector<Row> Intent::all_rows() const {
+  std::vector<Row> out;
+  for (std::size_t t = 0; t < kTables; ++t)
+    for_table(static_cast<Table>(t), [&](auto i) {
+      for (const auto& [name, row] : std::get<i>(tables_)) out.emplace_back(row);
+      return 0;
+    });
+  return out;
+}
+
+std::string Intent::tenant_of(const Row& row) const {
+  return std::visit(
+      [&](const auto& r) -> std::string {
+        if constexpr (requires { r.tenant; }) {
+          return r.tenant;
+        } else if constexpr (requires { r.network; }) {
+          const Network* n = find<Table::network>(r.network);
+          return n == nullptr ? std::string() : n->tenant;
+        } else if constexpr (requires { r.router; }) {
+          const Router* router = find<Table::router>(r.router);
+          return router == nullptr ? std::string() : router->tenant;
+        } else {
+          return r.name;
+        }
+      },
+      row);
+}
+
+std::string Intent::tenant_of_port(const std::string& port) const {
+  const Port* p = find<Table::port>(port);
+  const Network* n = p == nullptr ? nullptr : find<Table::network>(p->network);
+  return n == nullptr ? std::string() : n->tenant;
+}
+
+const std::set<RowId>& Intent::referrers(Table table, const std::string& name) const {
+  static const std::set<RowId> none;
+  const auto it = referrers_.find({table, name});
+  return it == referrers_.end() ? none : it->second;
+}
+
 // --- bytes ---------------------------------------------------------------------------------------
 
 namespace {
 
 constexpr std::uint32_t kSavedMagic = 0x57494E54;  // "WINT"
-constexpr std::uint16_t kSavedVersion = 1;
+constexpr std::uint16_t kSavedVersion = 2;
 
-struct PutRow {
+template <class T>
+concept HasFields = requires(T& t) {
+  T::fields(t, [](const char*, auto&) {});
+};
+
+/// Writes values by their type; rows and parts of them by their fields.
+struct Put {
   Writer& w;
-  void operator()(const Tenant& t) const {
-    w.u8(t.has_policy);
-    w.u8(t.default_allow);
-    w.u64(t.default_cookie);
+  void operator()(const char*, const auto& value) const { put(value); }
+
+  void put(bool v) const { w.u8(v ? 1 : 0); }
+  void put(int v) const { w.u32(static_cast<std::uint32_t>(v)); }
+  void put(std::uint16_t v) const { w.u16(v); }
+  void put(std::uint32_t v) const { w.u32(v); }
+  void put(std::uint64_t v) const { w.u64(v); }
+  void put(const std::string& v) const { w.text(v); }
+  void put(const Mac& v) const { w.mac(v); }
+  void put(const IpAddress& v) const { w.ip(v); }
+  void put(const Prefix& v) const { w.prefix(v); }
+  template <class E>
+  requires std::is_enum_v<E>
+  void put(E v) const { w.u8(static_cast<std::uint8_t>(v)); }
+  template <HasFields T>
+  void put(const T& v) const {
+    T::fields(v, *this);
   }
-  void operator()(const Network& n) const {
-    w.text(n.tenant);
-    w.u32(n.vni);
-    prefixes(n.subnets);
-    w.u32(n.mtu);
+  template <class A, class B>
+  void put(const std::pair<A, B>& v) const {
+    put(v.first);
+    put(v.second);
   }
-  void operator()(const Router& r) const {
-    w.text(r.tenant);
-    w.u32(static_cast<std::uint32_t>(r.ports.size()));
-    for (const RouterPort& p : r.ports) {
-      w.text(p.network);
-      w.mac(p.mac);
-      addresses(p.addresses);
-    }
+  template <class T>
+  void put(const std::optional<T>& v) const {
+    put(v.has_value());
+    if (v) put(*v);
   }
-  void operator()(const Port& p) const {
-    w.text(p.network);
-    w.mac(p.mac);
-    addresses(p.addresses);
-    w.text(p.requested);
-    w.u32(p.key);
+  template <class List>
+  requires requires(const List& l) {
+    l.begin();
+    l.size();
   }
-  void operator()(const Group& g) const {
-    w.text(g.tenant);
-    w.u32(static_cast<std::uint32_t>(g.members.size()));
-    for (const std::string& m : g.members) w.text(m);
-  }
-  void operator()(const AddressSet& s) const {
-    w.text(s.tenant);
-    prefixes(s.prefixes);
-  }
-  void operator()(const Acl& a) const {
-    w.text(a.tenant);
-    w.u64(a.cookie);
-    w.u8(a.allow);
-    w.u16(static_cast<std::uint16_t>(a.priority));
-    for (const Peer* p : {&a.from, &a.to}) {
-      w.u8(static_cast<std::uint8_t>(p->kind));
-      w.text(p->name);
-      w.prefix(p->prefix);
-    }
-    w.u8(static_cast<std::uint8_t>(a.protocol));
-    w.u32(static_cast<std::uint32_t>(a.ports.size()));
-    for (const AclPorts& p : a.ports) {
-      w.u16(p.first);
-      w.u16(p.last);
-    }
-  }
-  void prefixes(const std::vector<Prefix>& list) const {
+  void put(const List& list) const {
     w.u32(static_cast<std::uint32_t>(list.size()));
-    for (const Prefix& p : list) w.prefix(p);
-  }
-  void addresses(const std::vector<IpAddress>& list) const {
-    w.u32(static_cast<std::uint32_t>(list.size()));
-    for (const IpAddress& a : list) w.ip(a);
+    for (const auto& v : list) put(v);
   }
 };
 
-struct GetRow {
+/// Largest value of each enumeration that is saved.
+template <class E>
+constexpr std::uint8_t last_of() {
+  if constexpr (std::is_same_v<E, Peer::Kind>)
+    return static_cast<std::uint8_t>(E::address_set);
+  else if constexpr (std::is_same_v<E, AclProtocol>)
+    return static_cast<std::uint8_t>(E::udp);
+  else if constexpr (std::is_same_v<E, AclAction>)
+    return static_cast<std::uint8_t>(E::pass);
+  else if constexpr (std::is_same_v<E, AclDirection>)
+    return static_cast<std::uint8_t>(E::from_port);
+  else if constexpr (std::is_same_v<E, PortType>)
+    return static_cast<std::uint8_t>(E::external);
+  else if constexpr (std::is_same_v<E, Policy::Action>)
+    return static_cast<std::uint8_t>(E::reroute);
+  else if constexpr (std::is_same_v<E, Nat::Kind>)
+    return static_cast<std::uint8_t>(E::floating);
+}
+
+struct Get {
   Reader& r;
-  void operator()(Tenant& t) const {
-    t.has_policy = r.u8() != 0;
-    t.default_allow = r.u8() != 0;
-    t.default_cookie = r.u64();
+  void operator()(const char*, auto& value) const { get(value); }
+
+  void get(bool& v) const {
+    const std::uint8_t byte = r.u8();
+    if (byte > 1) r.fail();
+    v = byte == 1;
   }
-  void operator()(Network& n) const {
-    n.tenant = r.text();
-    n.vni = r.u32();
-    prefixes(n.subnets);
-    n.mtu = r.u32();
+  void get(int& v) const { v = static_cast<int>(r.u32()); }
+  void get(std::uint16_t& v) const { v = r.u16(); }
+  void get(std::uint32_t& v) const { v = r.u32(); }
+  void get(std::uint64_t& v) const { v = r.u64(); }
+  void get(std::string& v) const { v = r.text(); }
+  void get(Mac& v) const { v = r.mac(); }
+  void get(IpAddress& v) const { v = r.ip(); }
+  void get(Prefix& v) const { v = r.prefix(); }
+  template <class E>
+  requires std::is_enum_v<E>
+  void get(E& v) const {
+    const std::uint8_t n = r.u8();
+    if (n > last_of<E>()) r.fail();
+    v = static_cast<E>(n);
   }
-  void operator()(Router& router) const {
-    router.tenant = r.text();
-    for (std::uint32_t n = r.count(14); n > 0; --n) {
-      RouterPort& p = router.ports.emplace_back();
-      p.network = r.text();
-      p.mac = r.mac();
-      addresses(p.addresses);
+  template <HasFields T>
+  void get(T& v) const {
+    T::fields(v, *this);
+  }
+  template <class T>
+  void get(std::optional<T>& v) const {
+    bool has = false;
+    get(has);
+    if (has && !r.failed()) get(v.emplace());
+  }
+  template <class T>
+  void get(std::vector<T>& list) const {
+    for (std::uint32_t n = r.count(1); n > 0 && !r.failed(); --n) get(list.emplace_back());
+  }
+  template <class T>
+  void get(std::set<T>& list) const {
+    for (std::uint32_t n = r.count(1); n > 0 && !r.failed(); --n) {
+      T v;
+      get(v);
+      list.insert(std::move(v));
     }
   }
-  void operator()(Port& p) const {
-    p.network = r.text();
-    p.mac = r.mac();
-    addresses(p.addresses);
-    p.requested = r.text();
-    p.key = r.u32();
-  }
-  void operator()(Group& g) const {
-    g.tenant = r.text();
-    for (std::uint32_t n = r.count(4); n > 0; --n) g.members.insert(std::string(r.text()));
-  }
-  void operator()(AddressSet& s) const {
-    s.tenant = r.text();
-    prefixes(s.prefixes);
-  }
-  void operator()(Acl& a) const {
-    a.tenant = r.text();
-    a.cookie = r.u64();
-    a.allow = r.u8() != 0;
-    a.priority = r.u16();
-    for (Peer* p : {&a.from, &a.to}) {
-      const std::uint8_t kind = r.u8();
-      if (kind > static_cast<std::uint8_t>(Peer::Kind::address_set)) r.fail();
-      p->kind = static_cast<Peer::Kind>(kind);
-      p->name = r.text();
-      p->prefix = r.prefix();
+  template <class K, class V>
+  void get(std::map<K, V>& map) const {
+    for (std::uint32_t n = r.count(1); n > 0 && !r.failed(); --n) {
+      K key;
+      get(key);
+      get(map[std::move(key)]);
     }
-    const std::uint8_t protocol = r.u8();
-    if (protocol > static_cast<std::uint8_t>(AclProtocol::udp)) r.fail();
-    a.protocol = static_cast<AclProtocol>(protocol);
-    for (std::uint32_t n = r.count(4); n > 0; --n) {
-      AclPorts& p = a.ports.emplace_back();
-      p.first = r.u16();
-      p.last = r.u16();
-    }
-  }
-  void prefixes(std::vector<Prefix>& list) const {
-    for (std::uint32_t n = r.count(6); n > 0; --n) list.push_back(r.prefix());
-  }
-  void addresses(std::vector<IpAddress>& list) const {
-    for (std::uint32_t n = r.count(5); n > 0; --n) list.push_back(r.ip());
   }
 };
-
-template <class RowType>
-void put_table(Writer& w, const std::map<std::string, RowType>& rows) {
-  w.u32(static_cast<std::uint32_t>(rows.size()));
-  for (const auto& [name, row] : rows) {
-    w.text(name);
-    PutRow{w}(row);
-  }
-}
-
-template <class RowType>
-void get_table(Reader& r, Transaction& out) {
-  for (std::uint32_t n = r.count(5); n > 0 && !r.failed(); --n) {
-    RowType row;
-    row.name = r.text();
-    GetRow{r}(row);
-    out.insert(std::move(row));
-  }
-}
 
 }  // namespace
-
-std::string Intent::tenant_of_port(const std::string& port) const {
-  const auto p = ports_.find(port);
-  if (p == ports_.end()) return {};
-  const auto n = networks_.find(p->second.network);
-  return n == networks_.end() ? std::string() : n->second.tenant;
-}
-
-const std::set<std::pair<Table, std::string>>& Intent::referrers(Table table,
-                                                                 const std::string& name) const {
-  static const std::set<std::pair<Table, std::string>> none;
-  const auto it = referrers_.find({table, name});
-  return it == referrers_.end() ? none : it->second;
-}
 
 Bytes Intent::save() const {
   std::string out;
   Writer w(out);
   w.u32(kSavedMagic);
   w.u16(kSavedVersion);
-  put_table(w, tenants_);
-  put_table(w, networks_);
-  put_table(w, routers_);
-  put_table(w, ports_);
-  put_table(w, groups_);
-  put_table(w, address_sets_);
-  put_table(w, acls_);
+  std::apply(
+      [&](const auto&... rows) {
+        const auto table = [&](const auto& all) {
+          w.u32(static_cast<std::uint32_t>(all.size()));
+          for (const auto& [name, row] : all) {
+            w.text(name);
+            Put{w}.put(row);
+          }
+        };
+        (table(rows), ...);
+      },
+      tables_);
   return Bytes(out.begin(), out.end());
 }
 
@@ -697,15 +1020,16 @@ Result<Intent> Intent::load(const Bytes& saved) {
   Reader r({reinterpret_cast<const char*>(saved.data()), saved.size()});
   const bool known = r.u32() == kSavedMagic && r.u16() == kSavedVersion;
   Transaction all;
-  if (known) {
-    get_table<Tenant>(r, all);
-    get_table<Network>(r, all);
-    get_table<Router>(r, all);
-    get_table<Port>(r, all);
-    get_table<Group>(r, all);
-    get_table<AddressSet>(r, all);
-    get_table<Acl>(r, all);
-  }
+  for (std::size_t t = 0; known && t < kTables; ++t)
+    for_table(static_cast<Table>(t), [&](auto i) {
+      for (std::uint32_t n = r.count(5); n > 0 && !r.failed(); --n) {
+        std::variant_alternative_t<i, Row> row;
+        row.name = r.text();
+        Get{r}.get(row);
+        all.insert(std::move(row));
+      }
+      return 0;
+    });
   if (!known || !r.finished())
     return Error{"these bytes are not a saved desired state", {}, "give what save() returned"};
   Intent intent;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 namespace weft::control {
@@ -224,7 +225,7 @@ std::vector<Flow> acl_flows(const Acl& acl, std::uint64_t profile, bool any_sour
       ports.push_back(mask.empty() ? "" : ",tp_dst=" + mask);
   if (ports.empty()) ports.emplace_back();
 
-  const int priority = 1000 + 2 * acl.priority + (acl.allow ? 0 : 1);
+  const int priority = std::min(65'535, 2 * acl.priority + 1 + (acl.denies() ? 1 : 0));
   std::vector<Flow> out;
   for (const bool is6 : {false, true}) {
     const std::string head =
@@ -232,7 +233,7 @@ std::vector<Flow> acl_flows(const Acl& acl, std::uint64_t profile, bool any_sour
     for (const std::string& from : side_matches(any_source, sources, is6, true))
       for (const std::string& to : side_matches(any_destination, destinations, is6, false))
         for (const std::string& port : ports) {
-          Flow f = stage_flow(Stage::policy, priority, head + from + to + port, verdict(acl.allow));
+          Flow f = stage_flow(Stage::policy, priority, head + from + to + port, verdict(!acl.denies()));
           f.body.cookie = acl.cookie;
           out.push_back(std::move(f));
         }
@@ -241,7 +242,7 @@ std::vector<Flow> acl_flows(const Acl& acl, std::uint64_t profile, bool any_sour
 }
 
 Flow default_flow(const Tenant& tenant, std::uint64_t profile) {
-  Flow f = stage_flow(Stage::policy, 1, of_profile(profile), verdict(tenant.default_allow));
+  Flow f = stage_flow(Stage::policy, 0, of_profile(profile), verdict(tenant.default_allow));
   f.body.cookie = tenant.default_cookie;
   return f;
 }

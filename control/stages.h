@@ -43,8 +43,8 @@
 // tenant's rules that a port belongs to (its groups, network, itself, prefixes); ports with equal
 // sets share one copy of the rules, so a hypervisor has (sources x profiles) rules and not
 // (sources x ports). Sources are addresses: port security makes them true. Priorities: an Acl of
-// priority p becomes 1000 + 2p, a deny 1001 + 2p, so that deny beats allow at equal priority and
-// never at a lower one; the default has priority 1.
+// priority p becomes 2p + 1, a deny 2p + 2 (at most 65535), so that deny beats allow at equal
+// priority and never at a lower one; the default has priority 0.
 //
 // What is judged again: packets in the original direction, established or not, always meet the
 // rules, so withdrawing an allow cuts the connections that it opened at their next packet. Replies

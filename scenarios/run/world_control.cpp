@@ -55,7 +55,7 @@ control::Acl World::acl_of(std::size_t tenant, const PolicyRuleSpec& rule) {
   acl.name = t.name + "/" + rule.name;
   acl.tenant = t.name;
   acl.cookie = cookie_for(tenant, "policy." + rule.name, rule.place);
-  acl.allow = rule.allow;
+  acl.action = rule.allow ? control::AclAction::allow : control::AclAction::drop;
   acl.priority = rule.priority;
   acl.from = peer(rule.from);
   acl.to = peer(rule.to);

@@ -67,14 +67,14 @@ inline Answer judge(const control::Intent& in, const Attempt& attempt) {
         }))
       continue;
     if (best == nullptr || acl.priority > best->priority ||
-        (acl.priority == best->priority && best->allow && !acl.allow))
+        (acl.priority == best->priority && !best->denies() && acl.denies()))
       best = &acl;
   }
   if (best == nullptr) {
     if (tenant.default_allow) return {};
     return {Answer::Kind::policy, tenant.default_cookie};
   }
-  if (best->allow) return {};
+  if (!best->denies()) return {};
   return {Answer::Kind::policy, best->cookie};
 }
 

@@ -150,7 +150,7 @@ class Chaos {
     a.name = g.tenant + "/acl-" + std::to_string(++count_);
     a.tenant = g.tenant;
     a.cookie = 5'000'000 + count_;
-    a.allow = r_.below(2) == 0;
+    a.action = r_.below(2) == 0 ? AclAction::allow : AclAction::drop;
     a.priority = static_cast<int>(r_.below(300));
     a.from = peer();
     a.to = peer();

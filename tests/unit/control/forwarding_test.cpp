@@ -320,7 +320,7 @@ TEST_CASE("random policies decide as the page in tests/oracle says") {
     a.name = "shop/rule-" + std::to_string(i);
     a.tenant = "shop";
     a.cookie = 7000 + i;
-    a.allow = r.below(2) == 0;
+    a.action = r.below(2) == 0 ? control::AclAction::allow : control::AclAction::drop;
     a.priority = static_cast<int>(r.below(4));
     a.from = peer();
     a.to = peer();
@@ -371,7 +371,7 @@ TEST_CASE("random policies decide as the page in tests/oracle says") {
       const auto wanted = lab.controller().describe_cookie(want.cookie);
       // Two denies of equal priority may both be named.
       if (acl != lab.controller().intent().acls().end()) {
-        REQUIRE_FALSE(acl->second.allow);
+        REQUIRE_FALSE(!acl->second.denies());
         REQUIRE(acl->second.priority == lab.controller().intent().acls().at(wanted->name).priority);
       } else {
         REQUIRE(fate.drops[0].cookie == want.cookie);

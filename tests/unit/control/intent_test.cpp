@@ -45,10 +45,10 @@ const std::vector<Case>& cases() {
        [](const Intent&, Transaction& t) {
          t.insert(Network{"shop/x", "shop", 1u << 24, {}, 1500});
        }},
-      {"more than one subnet of one family",
+      {"has subnets 10.0.0.0/8 and 10.1.0.0/16, which overlap",
        [](const Intent&, Transaction& t) {
          t.insert(
-             Network{"shop/x", "shop", 9, {{Ip4{0x0a000000}, 24}, {Ip4{0x0b000000}, 24}}, 1500});
+             Network{"shop/x", "shop", 9, {{Ip4{0x0a000000}, 8}, {Ip4{0x0a010000}, 16}}, 1500});
        }},
       {"which is no prefix",
        [](const Intent&, Transaction& t) {
@@ -99,9 +99,9 @@ const std::vector<Case>& cases() {
            a.from = {Peer::Kind::network, "shed/web-net", {}};
          }));
        }},
-      {"priority 30001",
+      {"priority 32768",
        [](const Intent& in, Transaction& t) {
-         t.update(with<Acl>(in.acls().at("shop/web-to-app"), [](Acl& a) { a.priority = 30001; }));
+         t.update(with<Acl>(in.acls().at("shop/web-to-app"), [](Acl& a) { a.priority = 32768; }));
        }},
       {"has cookie 0",
        [](const Intent& in, Transaction& t) {
