@@ -146,10 +146,6 @@ const std::vector<Case>& cases() {
            g.members.clear();
          }));
        }},
-      {"has no port",
-       [](const Intent&, Transaction& t) {
-         t.insert(Router{"shop/r2", "shop", {}});
-       }},
       {"needs a name",
        [](const Intent&, Transaction& t) {
          t.insert(Group{"", "shop", {}});
