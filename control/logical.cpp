@@ -233,7 +233,8 @@ std::vector<Flow> acl_flows(const Acl& acl, std::uint64_t profile, bool any_sour
     for (const std::string& from : side_matches(any_source, sources, is6, true))
       for (const std::string& to : side_matches(any_destination, destinations, is6, false))
         for (const std::string& port : ports) {
-          Flow f = stage_flow(Stage::policy, priority, head + from + to + port, verdict(!acl.denies()));
+          Flow f =
+              stage_flow(Stage::policy, priority, head + from + to + port, verdict(!acl.denies()));
           f.body.cookie = acl.cookie;
           out.push_back(std::move(f));
         }

@@ -76,7 +76,7 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
   pass(Stage::to_port_state, 90, "ct_state=+trk+rel", Stage::deliver);
   pass(Stage::to_port_state, 0, "", Stage::classify);
   add(Stage::classify, 0, "", "drop(policy)");
-  
+
   for (const char* match : {"ct_state=+trk+new,ip", "ct_state=+trk+new,ipv6"})
     add(Stage::commit, 100, match, commit + go_to(Stage::deliver));
   pass(Stage::commit, 0, "", Stage::deliver);
