@@ -5,61 +5,74 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "control/compile_env.h"
 #include "control/logical.h"
+#include "control/policy_flows.h"
 
 namespace weft::control {
 namespace {
 
-bool tracked(const Intent& now, const std::string& tenant) {
-  return now.tenants().at(tenant).has_policy;
-}
+using Scope = std::pair<AclDirection, Peer>;
 
-std::vector<std::string> ports_of_network(const Intent& now, const std::string& network) {
-  std::vector<std::string> out;
-  for (const auto& [table, name] : now.referrers(Table::network, network))
-    if (table == Table::port) out.push_back(name);
-  return out;
-}
+/// What the rules of a tenant judge and a port belongs to.
+struct Profile {
+  std::string tenant;
+  std::set<Scope> scopes;
+  auto operator<=>(const Profile&) const = default;
 
-std::vector<std::string> ports_of_tenant(const Intent& now, const std::string& tenant) {
-  std::vector<std::string> out;
-  for (const auto& [table, name] : now.referrers(Table::tenant, tenant)) {
-    if (table != Table::network) continue;
-    const auto ports = ports_of_network(now, name);
-    out.insert(out.end(), ports.begin(), ports.end());
+  std::string text() const {
+    std::string out = tenant;
+    for (const auto& [direction, peer] : scopes)
+      out += (direction == AclDirection::to_port ? "|" : "|from ") + peer.text();
+    return out;
   }
-  return out;
+  std::uint64_t id() const { return hash_string(text()); }
+};
+struct ProfileHash {
+  std::size_t operator()(const Profile& p) const { return p.id(); }
+};
+
+/// One rule for the ports of one profile; `source` says which part of it.
+struct RulePart {
+  std::uint64_t profile = 0;
+  std::string acl;
+  std::string source{};
+  bool operator==(const RulePart&) const = default;
+};
+struct RulePartHash {
+  std::size_t operator()(const RulePart& r) const {
+    return hash_string(r.acl) ^ (hash_string(r.source) * 31) ^ (r.profile * 0x9e3779b97f4a7c15ULL);
+  }
+};
+
+struct StringHash {
+  std::size_t operator()(const std::string& s) const { return hash_string(s); }
+};
+struct RowIdHash {
+  std::size_t operator()(const RowId& id) const {
+    return hash_string(id.second) ^ (static_cast<std::size_t>(id.first) << 56);
+  }
+};
+
+/// Where a port is and what judges it.
+struct Standing {
+  PortPlace place{};
+  std::uint64_t profile = 0;
+  bool operator==(const Standing&) const = default;
+};
+
+std::string scope_name(const std::string& tenant, const Scope& scope) {
+  return fmt::format("{}|{}|{}", tenant, static_cast<int>(scope.first), scope.second.text());
+}
+
+bool is_broad(const Peer& peer) {
+  return peer.kind == Peer::Kind::any || peer.kind == Peer::Kind::prefix ||
+         peer.kind == Peer::Kind::address_set;
 }
 
 bool any_inside(const std::vector<IpAddress>& addresses, const Prefix& prefix) {
   return std::any_of(addresses.begin(), addresses.end(),
                      [&](const IpAddress& a) { return prefix.contains(a); });
-}
-
-bool belongs(const Intent& now, const Port& port, const Peer& peer) {
-  switch (peer.kind) {
-    case Peer::Kind::any:
-      return true;
-    case Peer::Kind::group:
-      return now.groups().at(peer.name).members.contains(port.name);
-    case Peer::Kind::port:
-      return peer.name == port.name;
-    case Peer::Kind::network:
-      return peer.name == port.network;
-    case Peer::Kind::prefix:
-      return any_inside(port.addresses, peer.prefix);
-    case Peer::Kind::address_set:
-      break;
-  }
-  const auto& prefixes = now.address_sets().at(peer.name).prefixes;
-  return std::any_of(prefixes.begin(), prefixes.end(),
-                     [&](const Prefix& p) { return any_inside(port.addresses, p); });
-}
-
-std::uint64_t profile_id(const std::string& tenant, const std::set<Peer>& peers) {
-  std::string text = tenant;
-  for (const Peer& p : peers) text += '|' + p.text();
-  return hash_string(text);
 }
 
 std::vector<Prefix> prefixes_of(const Port& port) {
@@ -69,440 +82,592 @@ std::vector<Prefix> prefixes_of(const Port& port) {
   return out;
 }
 
-std::vector<Prefix> fixed_prefixes(const Intent& now, const Peer& peer) {
-  if (peer.kind == Peer::Kind::prefix) return {peer.prefix};
-  if (peer.kind == Peer::Kind::network) return now.networks().at(peer.name).subnets;
-  return now.address_sets().at(peer.name).prefixes;
-}
-
-std::vector<Flow> flows_from(const Intent& now, const Acl& acl, std::uint64_t profile,
-                             bool any_source, const std::vector<Prefix>& sources) {
-  const bool by_address =
-      acl.to.kind == Peer::Kind::prefix || acl.to.kind == Peer::Kind::address_set;
-  return acl_flows(acl, profile, any_source, sources, !by_address,
-                   by_address ? fixed_prefixes(now, acl.to) : std::vector<Prefix>{});
-}
-
-std::string acl_range(std::uint64_t profile, const std::string& acl) {
-  return profile_range(profile) + acl + "|";
-}
-
-/// A row before or after its change; one of the two exists.
-template <class Row>
-const Row& either(const Row* before, const Row* after) {
-  const Row* row = after != nullptr ? after : before;
-  WEFT_CHECK(row != nullptr, "a change without a row");
-  return *row;
-}
+constexpr std::size_t kMatchLimit = 100'000;
 
 }  // namespace
 
-// --- records -------------------------------------------------------------------------------------
-
-void Compiler::put(const std::string& key, std::string value, std::size_t flows) {
-  RecordValue& slot = records_[key];
-  if (slot && *slot == value) return;
-  slot = std::make_shared<const std::string>(std::move(value));
-  std::size_t& count = flow_counts_[key];
-  flows_ += flows - count;
-  count = flows;
-  changed_.insert(key);
+void add_flows(Records& out, std::string key, const std::vector<Flow>& flows) {
+  if (!flows.empty()) out.push_back({std::move(key), encode_flows(flows), flows.size()});
 }
 
-void Compiler::put_flows(const std::string& key, const std::vector<Flow>& flows) {
-  if (flows.empty()) return remove(key);
-  put(key, encode_flows(flows), flows.size());
+std::vector<std::string> Env::referrers(Table table, const std::string& name, Table source) {
+  facts_.read({Fact::Kind::referrers, table, source, name});
+  std::vector<std::string> out;
+  const auto& all = now_->referrers(table, name);
+  for (auto it = all.lower_bound({source, {}}); it != all.end() && it->first == source; ++it)
+    out.push_back(it->second);
+  return out;
 }
 
-void Compiler::remove(const std::string& key) {
-  if (records_.erase(key) == 0) return;
-  flows_ -= flow_counts_[key];
-  flow_counts_.erase(key);
-  changed_.insert(key);
+// --- names of expressions
+// -------------------------------------------------------------------------
+
+const Group* EnvNames::group(const std::string& name) const {
+  if (const Group* g = env_.row<Table::group>(name); g != nullptr && g->tenant == tenant_) return g;
+  const Group* g = env_.row<Table::group>(tenant_ + "/" + name);
+  return g != nullptr && g->tenant == tenant_ ? g : nullptr;
 }
 
-void Compiler::replace_range(const std::string& range,
-                             const std::map<std::string, std::vector<Flow>>& fresh) {
-  std::vector<std::string> gone;
-  for (auto it = records_.lower_bound(range); it != records_.end() && it->first.starts_with(range);
-       ++it)
-    if (!fresh.contains(it->first)) gone.push_back(it->first);
-  for (const std::string& key : gone) remove(key);
-  for (const auto& [key, flows] : fresh) put_flows(key, flows);
+std::optional<std::vector<std::string>> EnvNames::port_group(std::string_view name) const {
+  const Group* g = group(std::string(name));
+  if (g == nullptr) return std::nullopt;
+  return std::vector<std::string>(g->members.begin(), g->members.end());
 }
 
-bool Compiler::operator==(const Compiler& o) const {
-  const auto same = [](const auto& a, const auto& b) {
-    return a.first == b.first && *a.second == *b.second;
+std::optional<std::vector<Constant>> EnvNames::address_set(std::string_view text) const {
+  const auto constant = [](const Prefix& p) {
+    const bool host = p.length == (p.address.is6 ? 128 : 32);
+    return parse_constant(host ? p.address.text() : p.text()).value();
   };
-  return std::equal(records_.begin(), records_.end(), o.records_.begin(), o.records_.end(), same) &&
-         flows_ == o.flows_ && policies_ == o.policies_ && profiles_ == o.profiles_ &&
-         port_profile_ == o.port_profile_ && places_ == o.places_ && by_place_ == o.by_place_ &&
-         router_records_ == o.router_records_ && reach_ == o.reach_;
-}
-
-// --- what a changed row touches
-// --------------------------------------------------------------------
-
-void Compiler::note(const Intent&, const Tenant* before, const Tenant* after, Dirty& dirty) {
-  if (before != nullptr && after != nullptr) dirty.tenants.insert(after->name);
-}
-
-void Compiler::note(const Intent& now, const Network* before, const Network* after, Dirty& dirty) {
-  if (before != nullptr && (after == nullptr || before->vni != after->vni)) {
-    remove(network_range(before->vni) + "net");
+  std::vector<Constant> out;
+  const std::string name(text);
+  const AddressSet* set = env_.row<Table::address_set>(name);
+  if (set == nullptr || set->tenant != tenant_)
+    set = env_.row<Table::address_set>(tenant_ + "/" + name);
+  if (set != nullptr && set->tenant == tenant_) {
+    for (const Prefix& p : set->prefixes) out.push_back(constant(p));
+    return out;
   }
-  if (after == nullptr) return;
-  dirty.networks.insert(after->name);
-  if (before == nullptr) return;
-  dirty.tenants.insert(after->tenant);
-  for (const auto& [table, name] : now.referrers(Table::network, after->name))
-    if (table == Table::router) dirty.routers.insert(name);
+  const bool is6 = name.ends_with("_ip6");
+  if (!is6 && !name.ends_with("_ip4")) return std::nullopt;
+  const Group* g = group(name.substr(0, name.size() - 4));
+  if (g == nullptr) return std::nullopt;
+  for (const IpAddress& a : env_.addresses_of_group(g->name))
+    if (a.is6 == is6) out.push_back(constant({a, is6 ? 128 : 32}));
+  return out;
 }
 
-void Compiler::note(const Intent&, const Router* before, const Router* after, Dirty& dirty) {
-  dirty.routers.insert(either(before, after).name);
+std::optional<Cube> EnvNames::port(PortSide side, std::string_view name) const {
+  PortPlace place = env_.place(std::string(name));
+  if (place.vni == 0) place = env_.place(tenant_ + "/" + std::string(name));
+  if (place.vni == 0) return std::nullopt;
+  Cube cube = Cube::of(datapath::Field::metadata, place.vni);
+  const bool in = side == PortSide::in;
+  cube.narrow(Cube::of(in ? datapath::Field::reg14 : datapath::Field::reg15, place.key));
+  return cube;
 }
 
-void Compiler::note(const Intent& now, const Port* before, const Port* after, Dirty& dirty) {
-  const std::string& name = either(before, after).name;
-  dirty.ports.insert(name);
-  dirty.reprofile.insert(name);
-  if (before != nullptr && after != nullptr && before->addresses == after->addresses) return;
-  for (const auto& [table, referrer] : now.referrers(Table::port, name)) {
-    if (table == Table::group) note_source_group(now, referrer, name, dirty);
-    if (table == Table::acl) dirty.acls.emplace(now.acls().at(referrer).tenant, referrer);
+// --- the graph
+// ------------------------------------------------------------------------------------
+
+struct Compiler::Impl final : Env {
+  explicit Impl(Faults f)
+      : Env(graph, f),
+        judged(graph, [this](const std::string& t) { return compute_judged(t); }),
+        standing(
+            graph, [this](const std::string& p) { return compute_standing(p); },
+            [this](const std::string& p, const Standing* was, const Standing* is) {
+              note_standing(p, was, is);
+            }),
+        scoped(graph,
+               [this](const std::string& scope) {
+                 facts_.read({Fact::Kind::scope, {}, {}, scope});
+                 return scopes.contains(scope);
+               }),
+        profile_of(graph, [this](const std::string& p) { return compute_profile(p); }),
+        expressions(graph,
+                    [](const std::string& match) {
+                      auto parsed = parse_expression(match, {.any_comparison = true});
+                      return parsed ? std::make_shared<const Expression>(std::move(*parsed))
+                                    : nullptr;
+                    }),
+        group_addresses(graph, [this](const std::string& g) { return compute_addresses(g); }),
+        tiers(graph, [this](const Profile& p) { return compute_tiers(p); }),
+        rows(
+            graph, [this](const RowId& id) { return compute_row(id); },
+            [this](const RowId& key, const Records* was, const Records* is) {
+              exchange(&key, was, is);
+            }),
+        profiles(
+            graph, [this](const Profile& p) { return compute_profile_records(p); },
+            [this](const Profile& key, const Records* was, const Records* is) {
+              exchange(&key, was, is);
+            }),
+        rules(
+            graph, [this](const RulePart& r) { return compute_rule(r); },
+            [this](const RulePart& key, const Records* was, const Records* is) {
+              exchange(&key, was, is);
+            }) {}
+
+  // --- Env ---
+  bool is_judged(const std::string& tenant) override { return judged(tenant); }
+  PortPlace place(const std::string& port) override {
+    const Port* p = row<Table::port>(port);
+    const Network* n = p == nullptr ? nullptr : row<Table::network>(p->network);
+    return n == nullptr ? PortPlace{} : PortPlace{n->vni, p->key};
   }
-}
-
-void Compiler::note_source_group(const Intent& now, const std::string& group,
-                                 const std::string& port, Dirty& dirty) {
-  for (const auto& [table, acl] : now.referrers(Table::group, group))
-    if (table == Table::acl && now.acls().at(acl).from == Peer{Peer::Kind::group, group, {}})
-      dirty.elements.emplace(acl, port);
-}
-
-void Compiler::note(const Intent& now, const Group* before, const Group* after, Dirty& dirty) {
-  const std::set<std::string> none;
-  const auto& was = before != nullptr ? before->members : none;
-  const auto& is = after != nullptr ? after->members : none;
-  std::vector<std::string> moved;
-  std::set_symmetric_difference(was.begin(), was.end(), is.begin(), is.end(),
-                                std::back_inserter(moved));
-  const std::string& name = either(before, after).name;
-  for (const std::string& port : moved) {
-    dirty.reprofile.insert(port);
-    note_source_group(now, name, port, dirty);
+  std::shared_ptr<const Expression> expression(const std::string& match) override {
+    return expressions(match);
   }
-}
-
-void Compiler::note(const Intent&, const AddressSet* before, const AddressSet* after,
-                    Dirty& dirty) {
-  dirty.tenants.insert(either(before, after).tenant);
-}
-
-void Compiler::note_destination(const Intent& now, const Peer& peer, const std::string& tenant,
-                                Dirty& dirty) {
-  const auto add = [&](const std::vector<std::string>& ports) {
-    dirty.reprofile.insert(ports.begin(), ports.end());
-  };
-  switch (peer.kind) {
-    case Peer::Kind::group:
-      if (const auto g = now.groups().find(peer.name); g != now.groups().end())
-        dirty.reprofile.insert(g->second.members.begin(), g->second.members.end());
-      return;
-    case Peer::Kind::port:
-      dirty.reprofile.insert(peer.name);
-      return;
-    case Peer::Kind::network:
-      add(ports_of_network(now, peer.name));
-      return;
-    case Peer::Kind::any:
-    case Peer::Kind::prefix:
-    case Peer::Kind::address_set:
-      add(ports_of_tenant(now, tenant));
-      return;
+  std::vector<IpAddress> addresses_of_group(const std::string& group) override {
+    return group_addresses(group);
   }
-}
 
-void Compiler::note(const Intent& now, const Acl* before, const Acl* after, Dirty& dirty) {
-  if (before != nullptr) {
-    dirty.acls.emplace(before->tenant, before->name);
-    TenantPolicy& policy = policies_[before->tenant];
-    policy.acls.erase(before->name);
-    auto& users = policy.destinations[before->to];
-    users.erase(before->name);
-    if (users.empty()) {
-      policy.destinations.erase(before->to);
-      note_destination(now, before->to, before->tenant, dirty);
+  // --- values ---
+  bool compute_judged(const std::string& name) {
+    const Tenant* t = row<Table::tenant>(name);
+    return t != nullptr && (t->has_policy || !referrers(Table::tenant, name, Table::acl).empty() ||
+                            !referrers(Table::tenant, name, Table::load_balancer).empty());
+  }
+
+  std::vector<IpAddress> compute_addresses(const std::string& name) {
+    std::vector<IpAddress> out;
+    if (const Group* g = row<Table::group>(name))
+      for (const std::string& member : g->members)
+        if (const Port* p = row<Table::port>(member))
+          out.insert(out.end(), p->addresses.begin(), p->addresses.end());
+    std::sort(out.begin(), out.end());
+    out.erase(std::unique(out.begin(), out.end()), out.end());
+    return out;
+  }
+
+  Standing compute_standing(const std::string& port) {
+    Standing s{place(port), 0};
+    if (const Profile& p = profile_of(port); !p.tenant.empty()) {
+      s.profile = p.id();
+      profiles.hold(p);
     }
+    return s;
   }
-  if (after != nullptr) {
-    dirty.acls.emplace(after->tenant, after->name);
-    TenantPolicy& policy = policies_[after->tenant];
-    policy.acls.insert(after->name);
-    auto& users = policy.destinations[after->to];
-    if (users.empty()) note_destination(now, after->to, after->tenant, dirty);
-    users.insert(after->name);
-  }
-}
 
-void Compiler::spread_tenants(const Intent& now, Dirty& dirty) {
-  for (const std::string& tenant : dirty.tenants) {
-    if (!now.tenants().contains(tenant)) continue;
-    for (const auto& [table, name] : now.referrers(Table::tenant, tenant)) {
-      if (table == Table::network) dirty.networks.insert(name);
-      if (table == Table::router) dirty.routers.insert(name);
-      if (table == Table::acl) dirty.acls.emplace(tenant, name);
-    }
-    for (const std::string& port : ports_of_tenant(now, tenant)) {
-      dirty.ports.insert(port);
-      dirty.reprofile.insert(port);
-    }
-    const TenantPolicy& policy = policies_[tenant];
-    dirty.defaults.insert(policy.profiles.begin(), policy.profiles.end());
+  bool belongs(const Port& port, const Peer& peer) {
+    if (peer.kind == Peer::Kind::any) return true;
+    if (peer.kind == Peer::Kind::prefix) return any_inside(port.addresses, peer.prefix);
+    const AddressSet* set = row<Table::address_set>(peer.name);
+    return set != nullptr &&
+           std::any_of(set->prefixes.begin(), set->prefixes.end(),
+                       [&](const Prefix& p) { return any_inside(port.addresses, p); });
   }
-}
 
-// --- nodes
-// -----------------------------------------------------------------------------------------
-
-void Compiler::assign_profiles(const Intent& now, Dirty& dirty) {
-  for (const std::string& name : dirty.reprofile) {
-    std::uint64_t id = 0;
-    const auto port = now.ports().find(name);
-    if (port != now.ports().end()) {
-      const std::string tenant = now.tenant_of_port(name);
-      if (tracked(now, tenant)) {
-        std::set<Peer> peers;
-        TenantPolicy& policy = policies_[tenant];
-        for (const auto& [peer, acls] : policy.destinations)
-          if (belongs(now, port->second, peer)) peers.insert(peer);
-        id = profile_id(tenant, peers);
-        if (policy.profiles.insert(id).second) {
-          profiles_[id] = {tenant, std::move(peers), 0};
-          dirty.new_profiles.insert(id);
-        }
-      }
-    }
-    const auto old = port_profile_.find(name);
-    const std::uint64_t was = old == port_profile_.end() ? 0 : old->second;
-    if (was == id) continue;
-    if (was != 0) --profiles_[was].ports;
-    if (id != 0) ++profiles_[id].ports;
-    if (id != 0) port_profile_[name] = id;
-    if (id == 0) port_profile_.erase(name);
-    dirty.ports.insert(name);
-    selection_.ports.insert(name);
-  }
-  for (auto it = profiles_.begin(); it != profiles_.end();) {
-    if (it->second.ports > 0) {
-      ++it;
-      continue;
-    }
-    replace_range(profile_range(it->first), {});
-    dirty.new_profiles.erase(it->first);
-    dirty.defaults.erase(it->first);
-    if (const auto policy = policies_.find(it->second.tenant); policy != policies_.end())
-      policy->second.profiles.erase(it->first);
-    it = profiles_.erase(it);
-  }
-}
-
-void Compiler::emit_acl(const Intent& now, const std::string& name, std::uint64_t profile) {
-  const std::string range = acl_range(profile, name);
-  std::map<std::string, std::vector<Flow>> fresh;
-  const auto it = now.acls().find(name);
-  const bool forgotten = it != now.acls().end() && it->second.denies() && faults_.forget_deny;
-  if (it != now.acls().end() && profiles_.at(profile).peers.contains(it->second.to) && !forgotten) {
-    const Acl& acl = it->second;
-    const auto from_port = [&](const std::string& port) {
-      fresh[range + port] = flows_from(now, acl, profile, false, prefixes_of(now.ports().at(port)));
+  /// Of no tenant: nothing judges the port.
+  Profile compute_profile(const std::string& name) {
+    const Port* port = row<Table::port>(name);
+    const Network* network = port == nullptr ? nullptr : row<Table::network>(port->network);
+    if (network == nullptr || !judged(network->tenant)) return {};
+    Profile out{network->tenant, {}};
+    const auto consider = [&](const Peer& peer) {
+      for (const AclDirection d : {AclDirection::to_port, AclDirection::from_port})
+        if (scoped(scope_name(out.tenant, {d, peer}))) out.scopes.emplace(d, peer);
     };
-    switch (acl.from.kind) {
+    consider({Peer::Kind::port, name, {}});
+    consider({Peer::Kind::network, port->network, {}});
+    for (const std::string& g : referrers(Table::port, name, Table::group))
+      consider({Peer::Kind::group, g, {}});
+    facts_.read({Fact::Kind::broad, {}, {}, out.tenant});
+    if (const auto it = broad.find(out.tenant); it != broad.end())
+      for (const auto& [peer, users] : it->second)
+        if (belongs(*port, peer)) out.scopes.emplace(AclDirection::to_port, peer);
+    return out;
+  }
+
+  std::vector<std::string> acls_of(const std::string& tenant, const Scope& scope) {
+    const std::string name = scope_name(tenant, scope);
+    facts_.read({Fact::Kind::scope, {}, {}, name});
+    const auto it = scopes.find(name);
+    if (it == scopes.end()) return {};
+    return {it->second.begin(), it->second.end()};
+  }
+
+  /// The last tier that has rules, for each direction.
+  std::pair<int, int> compute_tiers(const Profile& p) {
+    std::pair<int, int> last{};
+    for (const Scope& scope : p.scopes)
+      for (const std::string& name : acls_of(p.tenant, scope))
+        if (const Acl* acl = row<Table::acl>(name)) {
+          int& tier = scope.first == AclDirection::to_port ? last.first : last.second;
+          tier = std::max(tier, acl->tier);
+        }
+    return last;
+  }
+
+  // --- records ---
+  Records compute_profile_records(const Profile& p) {
+    const std::uint64_t id = p.id();
+    Records out;
+    const Tenant* tenant = row<Table::tenant>(p.tenant);
+    if (tenant == nullptr) return out;
+    for (const Scope& scope : p.scopes)
+      for (const std::string& acl : acls_of(p.tenant, scope)) rules.hold({id, acl});
+    const auto [to, from] = tiers(p);
+    add_flows(out, profile_range(id) + "|default", default_flows(*tenant, id, to, from));
+    return out;
+  }
+
+  static std::string rule_key(const RulePart& r, const std::string& source) {
+    return profile_range(r.profile) + r.acl + "|" + source;
+  }
+
+  Records compute_rule(const RulePart& r) {
+    Records out;
+    const Acl* acl = row<Table::acl>(r.acl);
+    if (acl == nullptr || (acl->denies() && faults_.forget_deny)) return out;
+    if (!acl->match.empty()) return compute_match(r, *acl);
+    const auto emit = [&](const std::string& source, bool any, const std::vector<Prefix>& from) {
+      add_flows(out, rule_key(r, source), peer_flows(*acl, r.profile, any, from));
+    };
+    if (!r.source.empty()) {
+      if (const Port* port = row<Table::port>(r.source)) emit(r.source, false, prefixes_of(*port));
+      return out;
+    }
+    switch (acl->from.kind) {
       case Peer::Kind::any:
-        fresh[range + "*"] = flows_from(now, acl, profile, true, {});
+        emit("*", true, {});
         break;
       case Peer::Kind::port:
-        from_port(acl.from.name);
+        rules.hold({r.profile, r.acl, acl->from.name});
         break;
       case Peer::Kind::group:
-        for (const std::string& m : now.groups().at(acl.from.name).members) from_port(m);
+        if (const Group* g = row<Table::group>(acl->from.name))
+          for (const std::string& m : g->members) rules.hold({r.profile, r.acl, m});
         break;
       case Peer::Kind::network:
       case Peer::Kind::prefix:
       case Peer::Kind::address_set:
-        fresh[range + "*"] = flows_from(now, acl, profile, false, fixed_prefixes(now, acl.from));
+        emit("*", false, fixed_prefixes(acl->from));
         break;
     }
+    return out;
   }
-  replace_range(range, fresh);
-}
 
-void Compiler::emit_policy(const Intent& now, const Dirty& dirty) {
-  for (const auto& [tenant, acl] : dirty.acls) {
-    const auto policy = policies_.find(tenant);
-    if (policy == policies_.end()) continue;
-    for (std::uint64_t profile : policy->second.profiles)
-      if (!dirty.new_profiles.contains(profile)) emit_acl(now, acl, profile);
+  std::vector<Flow> peer_flows(const Acl& acl, std::uint64_t profile, bool any_source,
+                               const std::vector<Prefix>& sources) {
+    const bool by_address =
+        acl.to.kind == Peer::Kind::prefix || acl.to.kind == Peer::Kind::address_set;
+    return acl_flows(acl, profile, any_source, sources, !by_address,
+                     by_address ? fixed_prefixes(acl.to) : std::vector<Prefix>{});
   }
-  for (std::uint64_t id : dirty.new_profiles) {
-    const Profile& profile = profiles_.at(id);
-    const TenantPolicy& policy = policies_[profile.tenant];
-    for (const Peer& peer : profile.peers)
-      for (const std::string& acl : policy.destinations.at(peer)) emit_acl(now, acl, id);
-    put_flows(profile_range(id) + "|default", {default_flow(now.tenants().at(profile.tenant), id)});
+
+  std::vector<Prefix> fixed_prefixes(const Peer& peer) {
+    if (peer.kind == Peer::Kind::prefix) return {peer.prefix};
+    if (peer.kind == Peer::Kind::network) {
+      const Network* n = row<Table::network>(peer.name);
+      return n == nullptr ? std::vector<Prefix>{} : n->subnets;
+    }
+    const AddressSet* set = row<Table::address_set>(peer.name);
+    return set == nullptr ? std::vector<Prefix>{} : set->prefixes;
   }
-  for (std::uint64_t id : dirty.defaults)
-    put_flows(profile_range(id) + "|default",
-              {default_flow(now.tenants().at(profiles_.at(id).tenant), id)});
-  for (const auto& [name, port] : dirty.elements) {
-    const Acl& acl = now.acls().at(name);
-    const bool member = now.groups().at(acl.from.name).members.contains(port);
-    for (std::uint64_t id : policies_[acl.tenant].profiles) {
-      if (!profiles_.at(id).peers.contains(acl.to)) continue;
-      const std::string key = acl_range(id, name) + port;
-      if (!member) remove(key);
-      if (member)
-        put_flows(key, flows_from(now, acl, id, false, prefixes_of(now.ports().at(port))));
+
+  /// A rule by expression: whole, or (if a set can be taken apart) one part per member.
+  Records compute_match(const RulePart& r, const Acl& acl) {
+    Records out;
+    const auto parsed = expressions(acl.match);
+    if (!parsed) return out;
+    const Expression e = without_own_scope(*parsed, acl);
+    const EnvNames names(*this, acl.tenant);
+    const auto split = splittable_reference(e);
+    if (!split) {
+      if (auto matches = to_matches(e, names, {kMatchLimit}))
+        add_flows(out, rule_key(r, "*"), match_flows(acl, r.profile, *matches));
+    } else if (!r.source.empty()) {
+      Element element;
+      if (split->kind == Operand::Kind::port_group) element.port = r.source;
+      if (split->kind == Operand::Kind::address_set)
+        element.constant = parse_constant(r.source).value();
+      if (auto matches = to_matches(e, names, *split, element, {kMatchLimit}))
+        add_flows(out, rule_key(r, r.source), match_flows(acl, r.profile, *matches));
+    } else if (split->kind == Operand::Kind::port_group) {
+      if (const auto members = names.port_group(split->name))
+        for (const std::string& m : *members) rules.hold({r.profile, r.acl, m});
+    } else if (const auto members = names.address_set(split->name)) {
+      for (const Constant& c : *members) rules.hold({r.profile, r.acl, c.text()});
+    }
+    return out;
+  }
+
+  Records compute_row(const RowId& id) {
+    const std::string& name = id.second;
+    switch (id.first) {
+      case Table::network:
+        return network_records(name);
+      case Table::router:
+        return router_records(name);
+      case Table::port:
+        return port_records(name);
+      case Table::route:
+        return route_records(*this, name);
+      case Table::policy:
+        return policy_records(*this, name);
+      case Table::nat:
+        return nat_records(*this, name);
+      case Table::load_balancer:
+        return load_balancer_records(*this, name);
+      case Table::dns:
+        return dns_records(*this, name);
+      case Table::qos:
+        return qos_records(*this, name);
+      case Table::mirror:
+        return mirror_records(*this, name);
+      case Table::tenant:
+      case Table::group:
+      case Table::address_set:
+      case Table::acl:
+      case Table::dhcp_options:
+        break;
+    }
+    return {};
+  }
+
+  Records network_records(const std::string& name) {
+    Records out;
+    if (const Network* n = row<Table::network>(name))
+      add_flows(out, network_range(n->vni) + "net", network_flows(*n, judged(n->tenant)));
+    return out;
+  }
+
+  Records router_records(const std::string& name) {
+    Records out;
+    const Router* router = row<Table::router>(name);
+    if (router == nullptr) return out;
+    RouterView view{router, {}};
+    for (const RouterPort& p : router->ports) {
+      RouterView::Side side{&p, nullptr, nullptr, 0};
+      if (!p.network.empty()) {
+        side.network = row<Table::network>(p.network);
+        if (side.network == nullptr) continue;
+      } else {
+        side.peer = row<Table::router>(p.peer_router);
+        if (side.peer == nullptr) continue;
+        side.peer_number = port_number(*side.peer, p.peer_port);
+      }
+      view.sides.push_back(side);
+      if (side.network != nullptr)
+        add_flows(out, network_range(side.network->vni) + "router/" + name + "/" + p.label(),
+                  router_entry_flows(view.sides.back(), *router));
+    }
+    add_flows(out, network_range(datapath_of(*router)) + "net", router_flows(view));
+    return out;
+  }
+
+  Records port_records(const std::string& name) {
+    Records out;
+    const Port* port = row<Table::port>(name);
+    const Network* network = port == nullptr ? nullptr : row<Table::network>(port->network);
+    if (network == nullptr) return out;
+    const Standing& s = standing(name);
+    PortRecord record{port->name, port->mac, port_flows(*network, *port)};
+    out.push_back({port_record_key(s.place), encode(record), record.flows.size()});
+    add_flows(out, local_record_key(s.place), local_port_flows(*network, *port, s.profile));
+    return out;
+  }
+
+  /// Records of one node change: `owner` is its key's address.
+  void exchange(const void* owner, const Records* was, const Records* is) {
+    if (was != nullptr)
+      for (const Record& r : *was) {
+        const auto it = held.find(r.key);
+        if (it != held.end() && it->second.owner == owner) set(r.key, nullptr, 0);
+      }
+    if (is != nullptr)
+      for (const Record& r : *is) {
+        set(r.key, std::make_shared<const std::string>(r.value), r.flows);
+        held[r.key].owner = owner;
+      }
+  }
+
+  void set(const std::string& key, RecordValue value, std::size_t count) {
+    const auto it = records.find(key);
+    touched.try_emplace(key, it == records.end() ? nullptr : it->second);
+    const auto old = held.find(key);
+    flows += count - (old == held.end() ? 0 : old->second.flows);
+    if (value) {
+      records.insert_or_assign(key, std::move(value));
+      held[key].flows = count;
+    } else {
+      if (it != records.end()) records.erase(it);
+      if (old != held.end()) held.erase(old);
     }
   }
-}
 
-void Compiler::emit_networks(const Intent& now, const Dirty& dirty) {
-  for (const std::string& name : dirty.networks) {
-    const auto it = now.networks().find(name);
-    if (it == now.networks().end()) continue;
-    put_flows(network_range(it->second.vni) + "net",
-              network_flows(it->second, tracked(now, it->second.tenant)));
+  void note_standing(const std::string& port, const Standing* was, const Standing* is) {
+    selection.ports.insert(port);
+    if (was != nullptr) {
+      const auto it = by_place.find(was->place);
+      if (it != by_place.end() && it->second == port) by_place.erase(it);
+    }
+    if (is == nullptr || is->place.vni == 0) {
+      standings.erase(port);
+      return;
+    }
+    standings[port] = *is;
+    by_place[is->place] = port;
   }
-}
 
-void Compiler::emit_routers(const Intent& now, const Dirty& dirty) {
-  for (const std::string& name : dirty.routers) {
-    std::set<std::string> keys;
-    if (const auto it = now.routers().find(name); it != now.routers().end()) {
-      std::vector<RouteTarget> targets;
-      for (const RouterPort& p : it->second.ports)
-        targets.push_back({&now.networks().at(p.network), &p});
-      for (const RouteTarget& here : targets) {
-        const std::string key = network_range(here.network->vni) + "router/" + name;
-        keys.insert(key);
-        put_flows(key, router_flows(*here.network, *here.port, targets));
+  // --- changes ---
+  void index_acl(const Acl& acl, bool add) {
+    const std::string scope = scope_name(acl.tenant, {acl.direction, acl.to});
+    auto& users = scopes[scope];
+    if (add) users.insert(acl.name);
+    if (!add) users.erase(acl.name);
+    if (users.empty()) scopes.erase(scope);
+    facts_.touch({Fact::Kind::scope, {}, {}, scope});
+    if (!is_broad(acl.to)) return;
+    auto& peers = broad[acl.tenant];
+    auto& count = peers[acl.to];
+    const bool edge = add ? ++count == 1 : --count == 0;
+    if (count == 0) peers.erase(acl.to);
+    if (peers.empty()) broad.erase(acl.tenant);
+    if (edge) facts_.touch({Fact::Kind::broad, {}, {}, acl.tenant});
+  }
+
+  /// A row that refers to the same things as before changes nothing about who refers to what.
+  void note_references(const RowChange& c) {
+    const auto before = c.before ? references_of(*c.before) : std::vector<RowId>{};
+    const auto after = c.after ? references_of(*c.after) : std::vector<RowId>{};
+    std::vector<RowId> moved;
+    std::set_symmetric_difference(before.begin(), before.end(), after.begin(), after.end(),
+                                  std::back_inserter(moved));
+    for (const RowId& target : moved)
+      facts_.touch({Fact::Kind::referrers, target.first, table_of(c.either()), target.second});
+  }
+
+  void apply(const Intent& now, const std::vector<RowChange>& changes) {
+    now_ = &now;
+    bool topology = false;
+    for (const RowChange& c : changes) {
+      const Row& either = c.either();
+      const Table table = table_of(either);
+      topology |= table == Table::network || table == Table::router;
+      facts_.touch({Fact::Kind::row, table, Table::tenant, name_of(either)});
+      note_references(c);
+      if (table == Table::acl) {
+        if (c.before) index_acl(std::get<Acl>(*c.before), false);
+        if (c.after) index_acl(std::get<Acl>(*c.after), true);
+      }
+      if (c.before.has_value() == c.after.has_value()) continue;
+      rows.root({table, name_of(either)}, c.after.has_value());
+      if (table == Table::port) standing.root(name_of(either), c.after.has_value());
+    }
+    graph.update();
+    if (topology) compute_reach(now);
+    for (const auto& [key, before] : touched) {
+      const auto it = records.find(key);
+      const bool same =
+          it == records.end() ? before == nullptr : before != nullptr && *before == *it->second;
+      if (!same) changed.insert(key);
+    }
+    touched.clear();
+    now_ = nullptr;
+  }
+
+  /// Components of networks and routers, joined where a router port is not a gateway's; then the
+  /// networks that are beyond gateway ports.
+  void compute_reach(const Intent& now) {
+    std::map<std::uint32_t, std::uint32_t> parent;
+    const auto find = [&](std::uint32_t d) {
+      parent.try_emplace(d, d);
+      while (parent[d] != d) d = parent[d] = parent[parent[d]];
+      return d;
+    };
+    for (const auto& [name, n] : now.networks()) find(n.vni);
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> beyond;
+    for (const auto& [name, r] : now.routers()) {
+      const std::uint32_t here = find(datapath_of(r));
+      for (const RouterPort& p : r.ports) {
+        const Network* n = p.network.empty() ? nullptr : &now.networks().at(p.network);
+        const std::uint32_t there =
+            n != nullptr ? n->vni : datapath_of(now.routers().at(p.peer_router));
+        if (p.gateways.empty() && r.gateways.empty())
+          parent[find(here)] = find(there);
+        else
+          beyond.emplace_back(datapath_of(r), there);
       }
     }
-    for (const std::string& old : router_records_[name])
-      if (!keys.contains(old)) remove(old);
-    router_records_[name] = keys;
-    if (keys.empty()) router_records_.erase(name);
+    std::map<std::uint32_t, std::set<std::uint32_t>> fresh;
+    for (const auto& [d, up] : parent) fresh[find(d)].insert(d);
+    std::map<std::uint32_t, std::set<std::uint32_t>> outside;
+    for (const auto& [router, network] : beyond) outside[find(router)].insert(network);
+    for (const auto& [root, networks] : outside)
+      fresh[root].insert(networks.begin(), networks.end());
+    std::map<std::uint32_t, std::uint32_t> roots;
+    for (const auto& [d, up] : parent) roots[d] = find(d);
+    if (fresh == components && roots == component_of) return;
+    components = std::move(fresh);
+    component_of = std::move(roots);
+    selection.reach = true;
   }
-}
 
-void Compiler::emit_ports(const Intent& now, const Dirty& dirty) {
-  struct Task {
-    const Port* port;
-    PortPlace place;
+  Graph graph;
+  Memo<std::string, bool, StringHash> judged;
+  Memo<std::string, Standing, StringHash> standing;
+  Memo<std::string, bool, StringHash> scoped;
+  Memo<std::string, Profile, StringHash> profile_of;
+  Memo<std::string, std::shared_ptr<const Expression>, StringHash> expressions;
+  Memo<std::string, std::vector<IpAddress>, StringHash> group_addresses;
+  Memo<Profile, std::pair<int, int>, ProfileHash> tiers;
+  Memo<RowId, Records, RowIdHash> rows;
+  Memo<Profile, Records, ProfileHash> profiles;
+  Memo<RulePart, Records, RulePartHash> rules;
+
+  struct Held {
+    const void* owner = nullptr;
+    std::size_t flows = 0;
   };
-  std::vector<Task> tasks;
-  // First give up all old places: in one transaction a place may pass from one port to another.
-  for (const std::string& name : dirty.ports) {
-    PortPlace place;
-    const auto it = now.ports().find(name);
-    if (it != now.ports().end()) {
-      place = {now.networks().at(it->second.network).vni, it->second.key};
-      tasks.push_back({&it->second, place});
-    }
-    const auto old = places_.find(name);
-    if (old == places_.end() || old->second == place) continue;
-    if (by_place_[old->second] == name) {
-      remove(port_record_key(old->second));
-      remove(local_record_key(old->second));
-      by_place_.erase(old->second);
-    }
-    places_.erase(old);
-    selection_.ports.insert(name);
-  }
-  for (const Task& task : tasks) {
-    const Port& port = *task.port;
-    const Network& network = now.networks().at(port.network);
-    if (places_.emplace(port.name, task.place).second) selection_.ports.insert(port.name);
-    by_place_[task.place] = port.name;
-    PortRecord record{port.name, port.mac, port_flows(network, port)};
-    put(port_record_key(task.place), encode(record), record.flows.size());
-    put_flows(
-        local_record_key(task.place),
-        local_port_flows(network, port, tracked(now, network.tenant), profile_of_port(port.name)));
-  }
-}
+  RecordTable records;
+  std::unordered_map<std::string, Held, StringHash> held;
+  std::map<std::string, RecordValue> touched;  // with the value before
+  std::set<std::string> changed;
+  std::uint64_t flows = 0;
 
-void Compiler::compute_reach(const Intent& now) {
-  std::map<std::uint32_t, std::set<std::uint32_t>> reach;
-  for (const auto& [name, network] : now.networks()) reach[network.vni].insert(network.vni);
-  for (const auto& [name, router] : now.routers())
-    for (const RouterPort& a : router.ports)
-      for (const RouterPort& b : router.ports)
-        reach[now.networks().at(a.network).vni].insert(now.networks().at(b.network).vni);
-  if (reach == reach_) return;
-  reach_ = std::move(reach);
-  selection_.reach = true;
-}
+  std::map<std::string, std::set<std::string>> scopes;       // scope_name -> acls
+  std::map<std::string, std::map<Peer, std::size_t>> broad;  // tenant -> peer -> acls
+  std::map<std::string, Standing> standings;
+  std::map<PortPlace, std::string> by_place;
+  std::map<std::uint32_t, std::set<std::uint32_t>> components;  // by root
+  std::map<std::uint32_t, std::uint32_t> component_of;
+  Selection selection;
+};
+
+Compiler::Compiler(Faults faults) : impl_(std::make_unique<Impl>(faults)) {}
+Compiler::~Compiler() = default;
+Compiler::Compiler(Compiler&&) noexcept = default;
+Compiler& Compiler::operator=(Compiler&&) noexcept = default;
 
 void Compiler::apply(const Intent& now, const std::vector<RowChange>& changes) {
-  Dirty dirty;
-  bool topology = false;
-  for (const RowChange& change : changes) {
-    const Row& row = change.after ? *change.after : *change.before;
-    std::visit(
-        [&](const auto& r) {
-          using T = std::remove_cvref_t<decltype(r)>;
-          topology |= std::is_same_v<T, Network> || std::is_same_v<T, Router>;
-          note(now, change.before ? &std::get<T>(*change.before) : nullptr,
-               change.after ? &std::get<T>(*change.after) : nullptr, dirty);
-        },
-        row);
-  }
-  spread_tenants(now, dirty);
-  assign_profiles(now, dirty);
-  emit_policy(now, dirty);
-  emit_networks(now, dirty);
-  emit_routers(now, dirty);
-  emit_ports(now, dirty);
-  if (topology) compute_reach(now);
-  std::erase_if(policies_,
-                [](const auto& p) { return p.second.acls.empty() && p.second.profiles.empty(); });
+  impl_->apply(now, changes);
 }
 
 Compiler Compiler::of(const Intent& now, Faults faults) {
   std::vector<RowChange> all;
-  const auto add = [&](const auto& rows) {
-    for (const auto& [name, row] : rows) all.push_back({std::nullopt, Row(row)});
-  };
-  add(now.tenants());
-  add(now.networks());
-  add(now.routers());
-  add(now.ports());
-  add(now.groups());
-  add(now.address_sets());
-  add(now.acls());
+  for (Row& row : now.all_rows()) all.push_back({std::nullopt, std::move(row)});
   Compiler compiler(faults);
   compiler.apply(now, all);
   return compiler;
 }
 
-const std::set<std::uint32_t>& Compiler::reach(std::uint32_t vni) const {
+const RecordTable& Compiler::records() const { return impl_->records; }
+std::uint64_t Compiler::logical_flows() const { return impl_->flows; }
+std::uint64_t Compiler::computed() const { return impl_->graph.computed(); }
+std::set<std::string> Compiler::take_changed() { return std::exchange(impl_->changed, {}); }
+const std::map<PortPlace, std::string>& Compiler::ports_by_place() const { return impl_->by_place; }
+Compiler::Selection Compiler::take_selection_changes() {
+  return std::exchange(impl_->selection, {});
+}
+
+const std::set<std::uint32_t>& Compiler::reach(std::uint32_t datapath) const {
   static const std::set<std::uint32_t> none;
-  const auto it = reach_.find(vni);
-  return it == reach_.end() ? none : it->second;
+  const auto it = impl_->component_of.find(datapath);
+  return it == impl_->component_of.end() ? none : impl_->components.at(it->second);
 }
 
 std::uint64_t Compiler::profile_of_port(const std::string& port) const {
-  const auto it = port_profile_.find(port);
-  return it == port_profile_.end() ? 0 : it->second;
+  const auto it = impl_->standings.find(port);
+  return it == impl_->standings.end() ? 0 : it->second.profile;
 }
 
 PortPlace Compiler::place_of(const std::string& port) const {
-  const auto it = places_.find(port);
-  return it == places_.end() ? PortPlace{} : it->second;
+  const auto it = impl_->standings.find(port);
+  return it == impl_->standings.end() ? PortPlace{} : it->second.place;
+}
+
+bool Compiler::operator==(const Compiler& other) const {
+  const Impl& a = *impl_;
+  const Impl& b = *other.impl_;
+  const auto same = [](const auto& x, const auto& y) {
+    return x.first == y.first && *x.second == *y.second;
+  };
+  return std::equal(a.records.begin(), a.records.end(), b.records.begin(), b.records.end(), same) &&
+         a.flows == b.flows && a.standings == b.standings && a.by_place == b.by_place &&
+         a.components == b.components && a.component_of == b.component_of;
 }
 
 }  // namespace weft::control

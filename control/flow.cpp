@@ -16,12 +16,40 @@ std::string_view name_of(Stage stage) {
       return "port-security";
     case Stage::from_port_ct:
       return "from-port-ct";
-    case Stage::from_port_commit:
-      return "from-port-commit";
+    case Stage::from_port_state:
+      return "from-port-state";
+    case Stage::from_classify:
+      return "from-classify";
+    case Stage::from_policy:
+      return "from-policy";
+    case Stage::from_shape:
+      return "from-shape";
+    case Stage::balance:
+      return "balance";
+    case Stage::from_commit:
+      return "from-commit";
     case Stage::responder:
       return "responder";
+    case Stage::services:
+      return "services";
+    case Stage::to_router:
+      return "to-router";
+    case Stage::router_input:
+      return "router-input";
+    case Stage::router_undo:
+      return "router-undo";
+    case Stage::router_balance:
+      return "router-balance";
     case Stage::route:
       return "route";
+    case Stage::reroute:
+      return "reroute";
+    case Stage::router_egress:
+      return "router-egress";
+    case Stage::router_snat:
+      return "router-snat";
+    case Stage::router_output:
+      return "router-output";
     case Stage::resolve:
       return "resolve";
     case Stage::l2_lookup:
@@ -40,6 +68,8 @@ std::string_view name_of(Stage stage) {
       return "classify";
     case Stage::policy:
       return "policy";
+    case Stage::shape:
+      return "shape";
     case Stage::commit:
       return "commit";
     case Stage::deliver:

@@ -285,7 +285,6 @@ class IntentEditor {
         if (it->second.empty()) map.erase(it);
       }
     };
-    for (const RowId& target : references_of(row)) put(in_.referrers_, target, id);
     for (const std::string& claim : claims_of(row)) put(in_.claims_, claim, text_of(id));
     if (const Port* port = std::get_if<Port>(&row)) {
       auto& keys = in_.keys_[port->network];
@@ -316,9 +315,27 @@ class IntentEditor {
         row);
   }
 
+  /// Rows may refer to thousands of others, of which a change touches few.
+  void index_references(const RowId& id, const std::optional<Row>& old,
+                        const std::optional<Row>& row) {
+    const auto was = old ? references_of(*old) : std::vector<RowId>{};
+    const auto is = row ? references_of(*row) : std::vector<RowId>{};
+    std::vector<RowId> gone, fresh;
+    std::set_difference(was.begin(), was.end(), is.begin(), is.end(), std::back_inserter(gone));
+    std::set_difference(is.begin(), is.end(), was.begin(), was.end(), std::back_inserter(fresh));
+    for (const RowId& target : gone) {
+      const auto it = in_.referrers_.find(target);
+      it->second.erase(id);
+      if (it->second.empty()) in_.referrers_.erase(it);
+    }
+    for (const RowId& target : fresh) in_.referrers_[target].insert(id);
+  }
+
   /// Makes the row what `row` says (none: absent) and keeps the indexes in step.
   void write(const RowId& id, const std::optional<Row>& row) {
-    if (const auto old = in_.row(id)) index(*old, false);
+    const std::optional<Row> old = in_.row(id);
+    index_references(id, old, row);
+    if (old) index(*old, false);
     for_table(id.first, [&](auto i) {
       auto& rows = std::get<i>(in_.tables_);
       if (row) {

@@ -8,7 +8,7 @@
 namespace weft::control {
 namespace {
 
-std::string in_network(const Network& n) { return fmt::format("metadata=0x{:x}", n.vni); }
+std::string in_network(const Network& n) { return in_datapath(n.vni); }
 
 std::string load_key(std::uint32_t key) { return fmt::format("load:0x{:x}->NXM_NX_REG15[]", key); }
 
@@ -16,6 +16,8 @@ std::string ip_match(const IpAddress& a, bool source) {
   if (a.is6) return fmt::format("ipv6_{}={}", source ? "src" : "dst", a.text());
   return fmt::format("nw_{}={}", source ? "src" : "dst", a.text());
 }
+
+}  // namespace
 
 std::string prefix_match(const Prefix& p, bool source) {
   const char* side = source ? "src" : "dst";
@@ -26,19 +28,33 @@ std::string prefix_match(const Prefix& p, bool source) {
 
 const char* family(bool is6) { return is6 ? "ipv6" : "ip"; }
 
+std::string in_datapath(std::uint32_t datapath) { return fmt::format("metadata=0x{:x}", datapath); }
+
+namespace {
+
 /// A question for `address` in this network, as a match.
 std::string question(const std::string& where, const IpAddress& address) {
   if (address.is6) return fmt::format("{},icmp6,icmp_type=135,nd_target={}", where, address.text());
   return fmt::format("{},arp,arp_op=1,arp_tpa={}", where, address.text());
 }
 
+}  // namespace
+
 Flow answer(const Network& n, const IpAddress& address, const Mac& mac) {
   return stage_flow(Stage::responder, 100, question(in_network(n), address),
                     fmt::format("{}({})", address.is6 ? "nd_reply" : "arp_reply", mac.text()));
 }
 
+namespace {
+
 void add_security(const Network& n, const Port& p, std::vector<Flow>& out) {
   const std::string mac = p.mac.text();
+  if (!p.security) {
+    out.push_back(stage_flow(Stage::port_security, 90,
+                             fmt::format("{},reg14=0x{:x}", in_network(n), p.key),
+                             go_to(Stage::from_port_ct)));
+    return;
+  }
   const std::string self = fmt::format("{},reg14=0x{:x},dl_src={}", in_network(n), p.key, mac);
   const std::string next = go_to(Stage::from_port_ct);
   const auto pass = [&](int priority, const std::string& match) {
@@ -54,6 +70,16 @@ void add_security(const Network& n, const Port& p, std::vector<Flow>& out) {
     four = true;
     pass(90, fmt::format("ip,nw_src={}", a.text()));
     pass(90, fmt::format("arp,arp_spa={},arp_sha={}", a.text(), mac));
+  }
+  for (const Prefix& prefix : p.allowed) {
+    pass(90, fmt::format("{},{}", family(prefix.address.is6), prefix_match(prefix, true)));
+    if (prefix.address.is6) continue;
+    four = true;
+    pass(90, fmt::format("arp,arp_spa={},arp_sha={}", prefix.text(), mac));
+  }
+  if (four) {
+    // A client that asks DHCP has no address yet.
+    pass(90, "udp,nw_src=0.0.0.0,nw_dst=255.255.255.255,tp_src=68,tp_dst=67");
   }
   if (four) pass(90, fmt::format("arp,arp_spa=0.0.0.0,arp_sha={}", mac));  // RFC 5227 probe
   if (six.empty()) return;
@@ -110,10 +136,10 @@ std::vector<Flow> network_flows(const Network& n, bool tracked) {
   for (const char* ip : {"ip", "ipv6"}) {
     if (!tracked) break;
     const auto track = [](Stage next) {
-      return fmt::format("ct(table={},zone=NXM_NX_REG13[0..15])", static_cast<unsigned>(next));
+      return fmt::format("ct(table={},zone={},nat)", static_cast<unsigned>(next), kZone);
     };
     out.push_back(
-        stage_flow(Stage::from_port_ct, 100, here + "," + ip, track(Stage::from_port_commit)));
+        stage_flow(Stage::from_port_ct, 100, here + "," + ip, track(Stage::from_port_state)));
     out.push_back(stage_flow(Stage::to_port_ct, 100, here + "," + ip, track(Stage::to_port_state)));
   }
   out.push_back(stage_flow(Stage::l2_lookup, 100, here + "," + kMulticast,
@@ -122,33 +148,98 @@ std::vector<Flow> network_flows(const Network& n, bool tracked) {
   return out;
 }
 
-std::vector<Flow> router_flows(const Network& n, const RouterPort& port,
-                               const std::vector<RouteTarget>& to) {
-  std::vector<Flow> out;
-  for (const IpAddress& a : port.addresses) out.push_back(answer(n, a, port.mac));
-  const std::string self = fmt::format("{},dl_dst={}", in_network(n), port.mac.text());
-  const auto route = [&](int priority, const std::string& match, std::string actions) {
-    out.push_back(stage_flow(Stage::route, priority, self + match, std::move(actions)));
-  };
-  // The router answers for all its addresses, whichever network the question comes from.
-  for (const RouteTarget& target : to) {
-    for (const IpAddress& a : target.port->addresses) {
-      const std::string ask = fmt::format(",{},{}", a.is6 ? "icmp6" : "icmp", ip_match(a, false));
-      route(110, fmt::format("{},icmp_type={}", ask, a.is6 ? 128 : 8), "icmp_echo_reply");
-      route(106, fmt::format(",{},{}", family(a.is6), ip_match(a, false)), "drop(route.none)");
-    }
+std::uint32_t port_number(const Router& router, const std::string& label) {
+  for (std::uint32_t i = 0; i < router.ports.size(); ++i)
+    if (router.ports[i].label() == label) return i + 1;
+  return 0;
+}
+
+std::string next_hop_match(const IpAddress& a) {
+  if (!a.is6) return fmt::format("reg4=0x{:x}", a.v4().value);
+  return fmt::format("xxreg1=0x{:x}{:016x}", a.bits.high, a.bits.low);
+}
+
+int route_priority(const Prefix& prefix, bool connected, bool by_source) {
+  return 10 + 3 * prefix.length + (connected ? 2 : by_source ? 0 : 1);
+}
+
+std::string route_actions(bool is6, const std::optional<IpAddress>& next_hop,
+                          std::uint32_t number) {
+  std::string hop;
+  if (!next_hop) {
+    hop = is6 ? "move:NXM_NX_IPV6_DST[]->NXM_NX_XXREG1[]" : "move:NXM_OF_IP_DST[]->NXM_NX_REG4[]";
+  } else if (is6) {
+    hop = fmt::format("load:0x{:x}->NXM_NX_XXREG1[64..127],load:0x{:x}->NXM_NX_XXREG1[0..63]",
+                      next_hop->bits.high, next_hop->bits.low);
+  } else {
+    hop = fmt::format("load:0x{:x}->NXM_NX_REG4[]", next_hop->v4().value);
   }
-  for (const IpAddress& a : port.addresses)
-    for (int ttl : {0, 1})
-      route(105, fmt::format(",{},nw_ttl={}", family(a.is6), ttl),
+  return fmt::format("dec_ttl,{},load:0x{:x}->NXM_NX_REG9[],{}", hop, number,
+                     go_to(Stage::reroute));
+}
+
+std::vector<Flow> router_entry_flows(const RouterView::Side& side, const Router& router) {
+  std::vector<Flow> out;
+  const RouterPort& port = *side.port;
+  const Network& n = *side.network;
+  if (!port.gateways.empty() || !router.gateways.empty()) return out;
+  const std::string enter = fmt::format(
+      "load:0x{:x}->OXM_OF_METADATA[],load:0x{:x}->NXM_NX_REG14[],{}", datapath_of(router),
+      port_number(router, port.label()), go_to(Stage::router_input));
+  for (const IpAddress& a : port.addresses) {
+    out.push_back(answer(n, a, port.mac));
+    // Another router of the network sends to this one.
+    out.push_back(
+        stage_flow(Stage::resolve, 100,
+                   fmt::format("{},{},{}", in_network(n), family(a.is6), next_hop_match(a)),
+                   fmt::format("mod_dl_dst:{},{}", port.mac.text(), enter)));
+  }
+  for (const bool is6 : {false, true})
+    out.push_back(stage_flow(
+        Stage::to_router, 100,
+        fmt::format("{},{},dl_dst={}", in_network(n), family(is6), port.mac.text()), enter));
+  out.push_back(stage_flow(Stage::to_router, 90,
+                           fmt::format("{},dl_dst={}", in_network(n), port.mac.text()),
+                           "drop(route.none)"));
+  return out;
+}
+
+std::vector<Flow> router_flows(const RouterView& view) {
+  std::vector<Flow> out;
+  const std::string here = in_datapath(datapath_of(*view.router));
+  const auto add = [&](Stage stage, int priority, const std::string& match, std::string actions) {
+    out.push_back(stage_flow(stage, priority, here + match, std::move(actions)));
+  };
+  for (const RouterView::Side& side : view.sides) {
+    const RouterPort& port = *side.port;
+    const std::uint32_t number = port_number(*view.router, port.label());
+    for (const IpAddress& a : port.addresses) {
+      // It answers for all its addresses, whichever network the question comes from.
+      const std::string ask = fmt::format(",{},{}", a.is6 ? "icmp6" : "icmp", ip_match(a, false));
+      add(Stage::router_input, 110, fmt::format("{},icmp_type={}", ask, a.is6 ? 128 : 8),
+          "icmp_echo_reply");
+      add(Stage::router_input, 90, fmt::format(",{},{}", family(a.is6), ip_match(a, false)),
+          "drop(route.none)");
+      for (int ttl : {0, 1})
+        add(Stage::router_input, 105,
+            fmt::format(",reg14=0x{:x},{},nw_ttl={}", number, family(a.is6), ttl),
             fmt::format("icmp_error({},0,{})", a.is6 ? 3 : 11, a.text()));
-  for (const RouteTarget& target : to)
-    for (const Prefix& subnet : target.network->subnets)
-      route(100, fmt::format(",{},{}", family(subnet.address.is6), prefix_match(subnet, false)),
-            fmt::format("dec_ttl,load:0x{:x}->OXM_OF_METADATA[],load:0->NXM_NX_REG14[],"
-                        "mod_dl_src:{},{}",
-                        target.network->vni, target.port->mac.text(), go_to(Stage::resolve)));
-  route(50, "", "drop(route.none)");
+    }
+    for (const Prefix& subnet : side.subnets())
+      add(Stage::route, route_priority(subnet, true, false),
+          fmt::format(",{},{}", family(subnet.address.is6), prefix_match(subnet, false)),
+          route_actions(subnet.address.is6, {}, number));
+    const std::string leave = fmt::format("mod_dl_src:{},", port.mac.text());
+    const std::string by = fmt::format(",reg9=0x{:x}", number);
+    if (side.network != nullptr)
+      add(Stage::router_output, 100, by,
+          fmt::format("{}load:0x{:x}->OXM_OF_METADATA[],load:0->NXM_NX_REG14[],{}", leave,
+                      side.network->vni, go_to(Stage::resolve)));
+    else
+      add(Stage::router_output, 100, by,
+          fmt::format("{}load:0x{:x}->OXM_OF_METADATA[],load:0x{:x}->NXM_NX_REG14[],{}", leave,
+                      datapath_of(*side.peer), side.peer_number, go_to(Stage::router_input)));
+  }
   return out;
 }
 
@@ -156,10 +247,14 @@ std::vector<Flow> port_flows(const Network& n, const Port& p) {
   std::vector<Flow> out;
   const std::string here = in_network(n);
   const std::string found = load_key(p.key) + "," + go_to(Stage::locate);
+  if (!p.enabled) return out;
+  if (p.type == PortType::external || p.unknown)
+    out.push_back(stage_flow(Stage::l2_lookup, 1, here, found));
+  if (p.type == PortType::external) return out;
   for (const IpAddress& a : p.addresses) {
     out.push_back(answer(n, a, p.mac));
     out.push_back(stage_flow(Stage::resolve, 100,
-                             fmt::format("{},{},{}", here, family(a.is6), ip_match(a, false)),
+                             fmt::format("{},{},{}", here, family(a.is6), next_hop_match(a)),
                              fmt::format("mod_dl_dst:{},{}", p.mac.text(), found)));
   }
   out.push_back(
@@ -167,85 +262,22 @@ std::vector<Flow> port_flows(const Network& n, const Port& p) {
   return out;
 }
 
-std::vector<Flow> local_port_flows(const Network& n, const Port& p, bool tracked,
-                                   std::uint64_t profile) {
+std::vector<Flow> local_port_flows(const Network& n, const Port& p, std::uint64_t profile) {
   std::vector<Flow> out;
+  if (!p.enabled) return out;
   add_security(n, p, out);
   const std::string from = fmt::format("{},reg14=0x{:x}", in_network(n), p.key);
   for (const IpAddress& a : p.addresses)
-    out.push_back(stage_flow(Stage::responder, 110, question(from, a), go_to(Stage::route)));
-  if (tracked)
-    out.push_back(
-        stage_flow(Stage::classify, 100, fmt::format("{},reg15=0x{:x}", in_network(n), p.key),
-                   fmt::format("load:0x{:x}->NXM_NX_REG1[],load:0x{:x}->NXM_NX_REG2[],{}",
-                               profile >> 32, profile & 0xffffffffu, go_to(Stage::policy))));
+    out.push_back(stage_flow(Stage::responder, 110, question(from, a), go_to(Stage::services)));
+  if (profile == 0) return out;
+  const std::string load = fmt::format("load:0x{:x}->NXM_NX_REG1[],load:0x{:x}->NXM_NX_REG2[],",
+                                       profile >> 32, profile & 0xffffffffu);
+  out.push_back(stage_flow(Stage::from_classify, 100, from,
+                           load + "load:0->NXM_NX_REG3[]," + go_to(Stage::from_policy)));
+  out.push_back(stage_flow(Stage::classify, 100,
+                           fmt::format("{},reg15=0x{:x}", in_network(n), p.key),
+                           load + "load:0->NXM_NX_REG3[]," + go_to(Stage::policy)));
   return out;
-}
-
-namespace {
-
-std::string of_profile(std::uint64_t profile) {
-  return fmt::format("reg1=0x{:x},reg2=0x{:x}", profile >> 32, profile & 0xffffffffu);
-}
-
-const char* protocol_name(AclProtocol protocol, bool is6) {
-  switch (protocol) {
-    case AclProtocol::any:
-      break;
-    case AclProtocol::icmp:
-      return is6 ? "icmp6" : "icmp";
-    case AclProtocol::tcp:
-      return is6 ? "tcp6" : "tcp";
-    case AclProtocol::udp:
-      return is6 ? "udp6" : "udp";
-  }
-  return is6 ? "ipv6" : "ip";
-}
-
-/// Matches of one side for one family; one empty text if the side is open.
-std::vector<std::string> side_matches(bool any, const std::vector<Prefix>& prefixes, bool is6,
-                                      bool source) {
-  if (any) return {""};
-  std::vector<std::string> out;
-  for (const Prefix& p : prefixes)
-    if (p.address.is6 == is6) out.push_back("," + prefix_match(p, source));
-  return out;
-}
-
-std::string verdict(bool allow) { return allow ? go_to(Stage::commit) : "drop(policy)"; }
-
-}  // namespace
-
-std::vector<Flow> acl_flows(const Acl& acl, std::uint64_t profile, bool any_source,
-                            const std::vector<Prefix>& sources, bool any_destination,
-                            const std::vector<Prefix>& destinations) {
-  std::vector<std::string> ports;
-  for (const AclPorts& range : acl.ports)
-    for (const std::string& mask : port_masks(range))
-      ports.push_back(mask.empty() ? "" : ",tp_dst=" + mask);
-  if (ports.empty()) ports.emplace_back();
-
-  const int priority = std::min(65'535, 2 * acl.priority + 1 + (acl.denies() ? 1 : 0));
-  std::vector<Flow> out;
-  for (const bool is6 : {false, true}) {
-    const std::string head =
-        fmt::format("{},{}", of_profile(profile), protocol_name(acl.protocol, is6));
-    for (const std::string& from : side_matches(any_source, sources, is6, true))
-      for (const std::string& to : side_matches(any_destination, destinations, is6, false))
-        for (const std::string& port : ports) {
-          Flow f =
-              stage_flow(Stage::policy, priority, head + from + to + port, verdict(!acl.denies()));
-          f.body.cookie = acl.cookie;
-          out.push_back(std::move(f));
-        }
-  }
-  return out;
-}
-
-Flow default_flow(const Tenant& tenant, std::uint64_t profile) {
-  Flow f = stage_flow(Stage::policy, 0, of_profile(profile), verdict(tenant.default_allow));
-  f.body.cookie = tenant.default_cookie;
-  return f;
 }
 
 }  // namespace weft::control

@@ -24,13 +24,13 @@ std::optional<T> if_finished(const Reader& r, T value) {
 
 }  // namespace
 
-std::string network_range(std::uint32_t vni) { return fmt::format("n/{:06x}/", vni); }
+std::string network_range(std::uint32_t vni) { return fmt::format("n/{:07x}/", vni); }
 std::string profile_range(std::uint64_t profile) { return fmt::format("a/{:016x}/", profile); }
 std::string port_record_key(PortPlace p) {
-  return fmt::format("n/{:06x}/port/{:04x}", p.vni, p.key);
+  return fmt::format("n/{:07x}/port/{:04x}", p.vni, p.key);
 }
-std::string location_key(PortPlace p) { return fmt::format("n/{:06x}/at/{:04x}", p.vni, p.key); }
-std::string local_record_key(PortPlace p) { return fmt::format("q/{:06x}/{:04x}", p.vni, p.key); }
+std::string location_key(PortPlace p) { return fmt::format("n/{:07x}/at/{:04x}", p.vni, p.key); }
+std::string local_record_key(PortPlace p) { return fmt::format("q/{:07x}/{:04x}", p.vni, p.key); }
 
 std::string rule_record_key(const RuleKey& k) {
   return fmt::format("R/{:02x}{:04x}/{}", k.table, 0xffff - k.priority, k.match);
@@ -50,16 +50,17 @@ RecordScope scope_of(std::string_view key) {
   return RecordScope::other;
 }
 
-std::uint32_t vni_of(std::string_view key) { return static_cast<std::uint32_t>(hex_at(key, 2, 6)); }
+std::uint32_t vni_of(std::string_view key) { return static_cast<std::uint32_t>(hex_at(key, 2, 7)); }
 std::uint64_t profile_of(std::string_view key) { return hex_at(key, 2, 16); }
 std::uint32_t port_key_of(std::string_view key) {
+  if (key.starts_with("q/")) return static_cast<std::uint32_t>(hex_at(key, 10, 4));
   return key.size() < 4 ? 0 : static_cast<std::uint32_t>(hex_at(key, key.size() - 4, 4));
 }
 bool is_port_record(std::string_view key) {
-  return key.starts_with("n/") && key.size() == 18 && key.substr(8, 6) == "/port/";
+  return key.starts_with("n/") && key.size() == 19 && key.substr(9, 6) == "/port/";
 }
 bool is_location(std::string_view key) {
-  return key.starts_with("n/") && key.size() == 16 && key.substr(8, 4) == "/at/";
+  return key.starts_with("n/") && key.size() == 17 && key.substr(9, 4) == "/at/";
 }
 
 std::string encode(const PortRecord& record) {

@@ -1,10 +1,12 @@
 // Records: what travels from the controller to agents (and back), by key and value.
 //
-//   n/VVVVVV/net             flows of a network (its VNI in hexadecimal)
-//   n/VVVVVV/router/NAME     flows of a router on it
-//   n/VVVVVV/port/KKKK       a port of it: name, MAC and the flows by which others reach it
-//   n/VVVVVV/at/KKKK         where that port is: VTEP and hypervisor
-//   q/VVVVVV/KKKK            flows that only the port's own hypervisor needs
+//   n/DDDDDDD/net            flows of a logical datapath: a network (its VNI in hexadecimal) or a
+//                            router (1 and its number)
+//   n/DDDDDDD/router/NAME    flows of a router on a network
+//   n/DDDDDDD/TABLE/NAME     flows of a row of another table (route, nat, load_balancer, ...) there
+//   n/DDDDDDD/port/KKKK      a port of a network: name, MAC and the flows by which others reach it
+//   n/DDDDDDD/at/KKKK        where that port is: VTEP and hypervisor
+//   q/DDDDDDD/KKKK           flows that only the port's own hypervisor needs
 //   a/PROFILE/ACL|SOURCE     flows of one policy rule for one profile and one of its sources
 //   a/PROFILE/|default       the profile's default
 //   R/TTPPPP/MATCH           style central: a rule (priority stored inverted: high first)
@@ -12,7 +14,7 @@
 //   chassis                  from an agent: VTEP, tunnel port and type
 //   port/NAME                from an agent: a local port
 //
-// What a hypervisor needs is a union of key ranges: networks (n/VVVVVV/), ports (q/...), profiles
+// What a hypervisor needs is a union of key ranges: datapaths (n/DDDDDDD/), ports (q/...), profiles
 // (a/PROFILE/).
 #pragma once
 
@@ -32,7 +34,7 @@ struct PortPlace {
   auto operator<=>(const PortPlace&) const = default;
 };
 
-std::string network_range(std::uint32_t vni);      ///< "n/VVVVVV/"
+std::string network_range(std::uint32_t vni);      ///< "n/DDDDDDD/"
 std::string profile_range(std::uint64_t profile);  ///< "a/PROFILE/"
 std::string port_record_key(PortPlace place);
 std::string location_key(PortPlace place);

@@ -9,8 +9,8 @@
 namespace weft::control {
 namespace {
 
-std::string place_node(PortPlace at) { return fmt::format("place/{:06x}/{:04x}", at.vni, at.key); }
-std::string flood_node(std::uint32_t vni) { return fmt::format("flood/{:06x}", vni); }
+std::string place_node(PortPlace at) { return fmt::format("place/{:07x}/{:04x}", at.vni, at.key); }
+std::string flood_node(std::uint32_t vni) { return fmt::format("flood/{:07x}", vni); }
 
 std::string at_port(PortPlace at) {
   return fmt::format("metadata=0x{:x},reg15=0x{:x}", at.vni, at.key);
@@ -21,7 +21,6 @@ std::string load_zone(std::uint32_t of_port) {
 }
 
 std::vector<Flow> base_flows(const Chassis& chassis) {
-  const std::string commit = "ct(commit,zone=NXM_NX_REG13[0..15]),";
   std::vector<Flow> out;
   const auto add = [&](Stage stage, int priority, const char* match, std::string actions) {
     out.push_back(stage_flow(stage, priority, match, std::move(actions)));
@@ -42,21 +41,52 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
   add(Stage::port_security, 0, "", "drop(port.security)");
 
   // ARP, ND and multicast are not tracked on the way in; ARP and ND not on the way out either.
-  for (const Stage ct : {Stage::from_port_ct, Stage::to_port_ct}) {
-    const Stage next = ct == Stage::from_port_ct ? Stage::responder : Stage::deliver;
+  for (const bool in : {true, false}) {
+    const Stage ct = in ? Stage::from_port_ct : Stage::to_port_ct;
+    const Stage state = in ? Stage::from_port_state : Stage::to_port_state;
+    const Stage classify = in ? Stage::from_classify : Stage::classify;
+    const Stage shape = in ? Stage::from_shape : Stage::shape;
+    const Stage commit = in ? Stage::from_commit : Stage::commit;
+    const Stage next = in ? Stage::responder : Stage::deliver;
     for (const char* match : {"arp", "icmp6,icmp_type=135", "icmp6,icmp_type=136"})
-      pass(ct, 110, match, next);
-    pass(ct, 0, "", next);
+      pass(ct, 110, match, shape);
+    if (in) pass(ct, 105, kMulticast, shape);
+    pass(ct, 0, "", shape);
+
+    add(state, 110, "ct_state=+trk+est+rpl,ct_mark=0x1/0x1", "drop(policy)");
+    add(state, 100, "ct_state=+trk+inv", "drop(ct.invalid)");
+    pass(state, 90, "ct_state=+trk+est+rpl", shape);
+    pass(state, 90, "ct_state=+trk+rel", shape);
+    pass(state, 0, "", classify);
+    // A port that no policy judges.
+    pass(classify, 0, "", shape);
+
+    pass(shape, 0, "", in ? Stage::balance : commit);
+
+    pass(commit, 120, "reg0=0x1/0x1", next);
+    add(commit, 110, "reg0=0x2/0x2", "drop(ct.invalid)");
+    for (const char* ip : {"ip", "ipv6"}) {
+      add(commit, 100, fmt::format("ct_state=+trk+new,{}", ip).c_str(),
+          fmt::format("ct(commit,zone={}),{}", kZone, go_to(next)));
+      add(commit, 100, fmt::format("ct_state=+trk+est-rpl,ct_mark=0x1/0x1,{}", ip).c_str(),
+          fmt::format("ct(commit,zone={},exec(load:0->NXM_NX_CT_MARK[0])),{}", kZone, go_to(next)));
+    }
+    pass(commit, 0, "", next);
   }
-  pass(Stage::from_port_ct, 105, kMulticast, Stage::responder);
+  pass(Stage::balance, 0, "", Stage::from_commit);
+  pass(Stage::responder, 0, "", Stage::services);
+  pass(Stage::services, 0, "", Stage::to_router);
 
-  add(Stage::from_port_commit, 100, "ct_state=+trk+inv", "drop(ct.invalid)");
-  for (const char* match : {"ct_state=+trk+new,ip", "ct_state=+trk+new,ipv6"})
-    add(Stage::from_port_commit, 90, match, commit + go_to(Stage::responder));
-  pass(Stage::from_port_commit, 0, "", Stage::responder);
+  pass(Stage::to_router, 0, "", Stage::l2_lookup);
+  pass(Stage::router_input, 0, "", Stage::router_undo);
+  pass(Stage::router_undo, 0, "", Stage::router_balance);
+  pass(Stage::router_balance, 0, "", Stage::route);
+  add(Stage::route, 0, "", "drop(route.none)");
+  pass(Stage::reroute, 0, "", Stage::router_egress);
+  pass(Stage::router_egress, 0, "", Stage::router_snat);
+  pass(Stage::router_snat, 0, "", Stage::router_output);
+  add(Stage::router_output, 0, "", "drop(route.none)");
 
-  pass(Stage::responder, 0, "", Stage::route);
-  pass(Stage::route, 0, "", Stage::l2_lookup);
   add(Stage::resolve, 0, "", "drop(route.neighbour)");
   add(Stage::l2_lookup, 0, "", "drop(l2.unknown)");
   add(Stage::locate, 0, "", "drop(l2.unknown)");
@@ -70,16 +100,6 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
           "move:NXM_NX_REG15[0..15]->NXM_NX_TUN_METADATA0[0..15],";
     add(Stage::encapsulate, 0, "", fmt::format("{}output:{}", send, chassis.tunnel_port));
   }
-
-  add(Stage::to_port_state, 100, "ct_state=+trk+inv", "drop(ct.invalid)");
-  pass(Stage::to_port_state, 90, "ct_state=+trk+est+rpl", Stage::deliver);
-  pass(Stage::to_port_state, 90, "ct_state=+trk+rel", Stage::deliver);
-  pass(Stage::to_port_state, 0, "", Stage::classify);
-  add(Stage::classify, 0, "", "drop(policy)");
-
-  for (const char* match : {"ct_state=+trk+new,ip", "ct_state=+trk+new,ipv6"})
-    add(Stage::commit, 100, match, commit + go_to(Stage::deliver));
-  pass(Stage::commit, 0, "", Stage::deliver);
   add(Stage::deliver, 0, "", "drop(vm.gone)");
   return out;
 }

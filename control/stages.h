@@ -1,56 +1,77 @@
 // Stages: the tables of one vSwitch, and what they mean to each other. Everything that compiles
 // rules (compile.cpp for what has no location, rules.cpp for what has) speaks of tables by these
-// names.
+// names. A logical datapath is a network (its VNI) or a router (kRouterDatapath + its number); the
+// one a packet is in is its metadata.
 //
 //   table                 looks at                     does
-//    0 admit              in_port                      VM port: metadata = network (its VNI), reg14
-//    =
-//                                                      the port's key, reg13 = its ct zone.
+//   -- a network, on the way in --
+//    0 admit              in_port                      VM port: metadata = network, reg14 the port's
+//                                                      key, reg13 = its ct zone.
 //                                                      Tunnel port: metadata = tun_id, and with
-//                                                      GENEVE or STT reg14, reg15 from it -> 30
-//    8 port_security      reg14, MACs, addresses       a port sends only from its own MAC and
+//                                                      GENEVE or STT reg14, reg15 from it -> 34
+//    2 port_security      reg14, MACs, addresses       a port sends only from its own MAC and
 //                                                      addresses (ARP and ND bodies too), and no
 //                                                      router advertisements or redirects
-//    9 from_port_ct       metadata                     networks with policy: ct(zone=reg13)
-//   10 from_port_commit   ct_state                     new: commit, so that answers are replies
+//    4 from_port_ct       metadata                     tracked networks: ct(zone=reg13,nat)
+//    5 from_port_state    ct_state                     replies and related pass (-> 9)
+//    6 from_classify      metadata, reg14              reg1, reg2 = the port's profile
+//    7 from_policy        reg1, reg2, reg3, packet     rules on what ports send, tier by tier
+//    8 from_shape         metadata, packet             meters and DSCP
+//    9 balance            metadata, VIP                new connections to VIPs: ct(nat) to a backend
+//   10 from_commit        ct_state                     new: commit, so that answers are replies
 //   12 responder          ARP, ND                      answers for every known address and gateway;
 //                                                      a port's questions about itself pass (they
 //                                                      are announcements and collision checks)
-//   16 route              eth_dst = router             TTL, echo to the router, subnet -> metadata
-//   =
-//                                                      destination network, eth_src = router
-//   20 resolve            metadata, ip dst             eth_dst, reg15
-//   24 l2_lookup          metadata, eth_dst            reg15 = key, or kFloodKey for multicast
-//   28 locate             metadata, reg15              local: -> 32. Remote: tun_dst -> 29. Flood:
+//   13 services           DHCP, DNS                    answers
+//   16 to_router          eth_dst = router             metadata = router, reg14 = its port -> 17
+//   -- a router --
+//   17 router_input       reg14, packet                echo, TTL, its own addresses
+//   18 router_undo        ip dst                       gateway: replies back through NAT, DNAT
+//   19 router_balance     VIP                          as 9
+//   20 route              ip dst | src                 TTL - 1, reg4 (IPv4) or xxreg1 (IPv6) = next
+//                                                      hop, reg9 = router port it leaves by
+//   21 reroute            packet                       policies: drop, another next hop
+//   22 router_egress      reg9                         gateway ports: to the gateway that has them
+//   23 router_snat        ip src                       gateway: source NAT
+//   24 router_output      reg9                         metadata = network, eth_src = the router's;
+//                                                      towards a peer router -> 17
+//   -- a network, on the way out --
+//   28 resolve            metadata, next hop           eth_dst, reg15
+//   29 l2_lookup          metadata, eth_dst            reg15 = key, or kFloodKey for multicast
+//   32 locate             metadata, reg15              local: -> 40. Remote: tun_dst -> 33. Flood:
 //                                                      one copy per remote VTEP that has ports of
 //                                                      the network, one per local port
-//   29 encapsulate        -                            tun_id = metadata, GENEVE option (or STT's
+//   33 encapsulate        -                            tun_id = metadata, GENEVE option (or STT's
 //                                                      context) = reg14 (15 bits) and reg15 (16
 //                                                      bits), output tunnel
-//   30 from_tunnel        metadata, reg15 | eth_dst    local ports only: nothing that came from a
-//                                                      tunnel goes into one. The others carry no
-//                                                      keys and find the port by inner eth_dst
-//   32 to_port_ct         metadata                     networks with policy: ct(zone=reg13), which
-//   is
-//                                                      the destination port's zone from here on
-//   33 to_port_state      ct_state                     replies and related pass; all else is judged
-//   34 classify           metadata, reg15              reg1, reg2 = the port's policy profile
-//   35 policy             reg1, reg2, source, ports    allow, deny, or the tenant's default
-//   36 commit             ct_state                     new: commit
-//   37 deliver            metadata, reg15              output
+//   34 from_tunnel        metadata, reg15 | eth_dst    local ports only: nothing that came from a
+//                                                      tunnel goes into one. Encapsulations that
+//                                                      carry no keys find the port by inner eth_dst
+//   40 to_port_ct         metadata                     tracked networks: ct(zone=reg13,nat), which
+//                                                      is the destination port's zone from here on
+//   41 to_port_state      ct_state                     replies and related pass (-> 44)
+//   42 classify           metadata, reg15              reg1, reg2 = the port's profile
+//   43 policy             reg1, reg2, reg3, packet     rules on what ports are sent, tier by tier
+//   44 shape              metadata, packet             meters and DSCP
+//   45 commit             ct_state                     new: commit
+//   46 deliver            metadata, reg15              output
 //
-// Policy is evaluated at the destination. A *profile* is the set of destinations named by the
-// tenant's rules that a port belongs to (its groups, network, itself, prefixes); ports with equal
-// sets share one copy of the rules, so a hypervisor has (sources x profiles) rules and not
-// (sources x ports). Sources are addresses: port security makes them true. Priorities: an Acl of
-// priority p becomes 2p + 1, a deny 2p + 2 (at most 65535), so that deny beats allow at equal
-// priority and never at a lower one; the default has priority 0.
+// Other registers: reg0 bit 0, "this packet is not to be tracked" (a stateless rule allowed it);
+// reg0 bit 1, "connection tracking calls it invalid"; reg3, the tier.
+//
+// Policy. A *profile* is the set of things (groups, network, itself, prefixes) that the tenant's
+// rules judge and a port belongs to, for each direction; ports with equal sets share one copy of the
+// rules, so a hypervisor has (sources x profiles) rules and not (sources x ports). Between peers,
+// policy is evaluated at the destination and sources are addresses: port security makes them true.
+// Priorities: an Acl of priority p becomes 2p + 1, a deny 2p + 2 (at most 65535), so that deny beats
+// allow at equal priority and never at a lower one. What no rule of a tier matches goes on to the
+// next tier (priority 0), behind the last one to the default.
 //
 // What is judged again: packets in the original direction, established or not, always meet the
-// rules, so withdrawing an allow cuts the connections that it opened at their next packet. Replies
-// pass by state alone. A port's zone is shared by both directions: what it sends is committed when
-// it leaves (even if the other side will refuse it), which is what lets answers in. ARP and ND
-// pass the policy.
+// rules. Withdrawing what allowed a connection cuts it: its next packet is dropped and marks the
+// connection (ct_mark bit 0), and marked replies are dropped too; an allow takes the mark away. A
+// port's zone is shared by both directions: what it sends is committed when it leaves (even if the
+// other side will refuse it), which is what lets answers in. ARP and ND pass the policy.
 //
 // Known limit, shared with OVN: a port that has sent towards B accepts from B what looks like the
 // reply, even if B never got the packet.
@@ -63,22 +84,37 @@ namespace weft::control {
 
 enum class Stage : std::uint8_t {
   admit = 0,
-  port_security = 8,
-  from_port_ct = 9,
-  from_port_commit = 10,
+  port_security = 2,
+  from_port_ct = 4,
+  from_port_state = 5,
+  from_classify = 6,
+  from_policy = 7,
+  from_shape = 8,
+  balance = 9,
+  from_commit = 10,
   responder = 12,
-  route = 16,
-  resolve = 20,
-  l2_lookup = 24,
-  locate = 28,
-  encapsulate = 29,
-  from_tunnel = 30,
-  to_port_ct = 32,
-  to_port_state = 33,
-  classify = 34,
-  policy = 35,
-  commit = 36,
-  deliver = 37,
+  services = 13,
+  to_router = 16,
+  router_input = 17,
+  router_undo = 18,
+  router_balance = 19,
+  route = 20,
+  reroute = 21,
+  router_egress = 22,
+  router_snat = 23,
+  router_output = 24,
+  resolve = 28,
+  l2_lookup = 29,
+  locate = 32,
+  encapsulate = 33,
+  from_tunnel = 34,
+  to_port_ct = 40,
+  to_port_state = 41,
+  classify = 42,
+  policy = 43,
+  shape = 44,
+  commit = 45,
+  deliver = 46,
 };
 
 /// "l2-lookup"; empty for a number that is no stage.
@@ -86,8 +122,12 @@ std::string_view name_of(Stage stage);
 
 /// reg15 of what goes to every port of the network.
 inline constexpr std::uint32_t kFloodKey = 0x8000;
+/// metadata of a router: this and its number. Beyond every VNI: it never travels.
+inline constexpr std::uint32_t kRouterDatapath = 0x1000000;
+/// reg15 of what the gateway of router `number` is to send into a network: this and the number.
+inline constexpr std::uint32_t kGatewayKey = 0x8000;
 
-/// Rules that stem from no Acl carry a cookie that names their stage.
+/// Rules that stem from no row with a cookie of its own carry one that names their stage.
 inline constexpr std::uint64_t kStageCookie = 1ULL << 63;
 constexpr std::uint64_t cookie_of(Stage stage) {
   return kStageCookie | static_cast<std::uint64_t>(stage);

@@ -354,5 +354,5 @@ TEST_CASE("agents receive only what their ports can need") {
     // No port here is a destination of app-to-db.
     REQUIRE(rule.find("tp_dst=5432") == std::string::npos);
   }
-  REQUIRE(rules(lab, 2).size() < 45);  // no ports: what every vSwitch has
+  REQUIRE(rules(lab, 2).size() < 70);  // no ports: what every vSwitch has
 }
