@@ -43,6 +43,9 @@ constexpr std::string_view kNames[] = {"output",
                                        "icmp_error",
                                        "icmp_echo_reply",
                                        "dhcp_reply",
+                                       "dhcpv6_reply",
+                                       "dns_reply",
+                                       "reject",
                                        "all",
                                        "group",
                                        "meter",
@@ -339,6 +342,30 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     a.dhcp.push_back(std::move(*lease));
     return a;
   }
+  if (word == "dhcpv6_reply") {
+    auto lease = parse_dhcp6(rest);
+    if (!lease) return lease.error();
+    Action a = simple(ActionKind::dhcpv6_reply);
+    a.dhcp6.push_back(std::move(*lease));
+    return a;
+  }
+  if (word == "dns_reply") {
+    auto dns = parse_dns(rest);
+    if (!dns) return dns.error();
+    Action a = simple(ActionKind::dns_reply);
+    a.dns = std::move(*dns);
+    return a;
+  }
+  if (word == "reject") {
+    Action a = simple(ActionKind::reject);
+    if (mark == 0) return a;
+    auto address = weft::parse_ip(rest.text);
+    if (!address || address->is_zero())
+      return fail(rest, fmt::format("'{}' is not an address", rest.text),
+                  "write reject, or reject(10.0.0.1) with the address that errors come from");
+    a.address = *address;
+    return a;
+  }
   if (word == "write_metadata") return set_to(Field::metadata);
   if (word == "resubmit") {
     Action a = simple(ActionKind::resubmit);
@@ -463,9 +490,9 @@ Result<std::vector<Action>> parse_list(Piece all, Context context) {
     out.clear();
   for (std::size_t i = 0; i + 1 < out.size(); ++i)
     if (out[i].kind == ActionKind::drop || out[i].kind == ActionKind::goto_table ||
-        out[i].kind == ActionKind::exit)
+        out[i].kind == ActionKind::exit || out[i].kind == ActionKind::reject)
       return fail((*pieces)[i + 1], "an action that is never reached",
-                  "drop, goto_table and exit come last");
+                  "drop, reject, goto_table and exit come last");
   return out;
 }
 
@@ -551,6 +578,12 @@ std::string format_one(const Action& a) {
       return "icmp_echo_reply";
     case ActionKind::dhcp_reply:
       return format_dhcp(a.dhcp.at(0));
+    case ActionKind::dhcpv6_reply:
+      return format_dhcp6(a.dhcp6.at(0));
+    case ActionKind::dns_reply:
+      return format_dns(a.dns);
+    case ActionKind::reject:
+      return a.address.is_zero() ? "reject" : fmt::format("reject({})", a.address.text());
     case ActionKind::all:
       return "all";
     case ActionKind::group:

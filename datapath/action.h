@@ -14,6 +14,12 @@
 //   flood                        a copy to every port but tunnels, the uplink and in_port
 //   dhcp_reply(address=A,server=A,mac=M,...)
 //                                answers a DHCP request (dhcp.h), back out of in_port
+//   dhcpv6_reply(mac=M,address=A,...)
+//                                the same for DHCPv6 (dhcp6.h)
+//   dns_reply(NAME=A/A,...)      answers a query over UDP for one of the names (dns.h), back out of
+//                                in_port; for any other packet the rule goes on
+//   reject, reject(SOURCE)       refuses an IP packet: a TCP reset, or an ICMP or ICMPv6 error
+//                                (replies.h), back out of in_port; the packet itself is dropped
 #pragma once
 
 #include <string>
@@ -23,6 +29,8 @@
 #include "base/net_types.h"
 #include "base/result.h"
 #include "datapath/dhcp.h"
+#include "datapath/dhcp6.h"
+#include "datapath/dns.h"
 #include "datapath/flow_key.h"
 #include "datapath/match.h"
 #include "datapath/nat_spec.h"
@@ -50,16 +58,19 @@ enum class ActionKind : std::uint8_t {
   nd_reply,    ///< mac
   icmp_error,  ///< type, code, address
   icmp_echo_reply,
-  dhcp_reply,  ///< dhcp
-  all,         ///< a copy to every port but in_port
-  group,       ///< number
-  meter,       ///< number
-  learn,       ///< learn
-  controller,  ///< controller
-  clone,       ///< nested, on a copy of the packet and the fields
-  push,        ///< source range onto the stack
-  pop,         ///< stack to target range
-  exit,        ///< nothing further, in no table
+  dhcp_reply,    ///< dhcp
+  all,           ///< a copy to every port but in_port
+  group,         ///< number
+  meter,         ///< number
+  learn,         ///< learn
+  controller,    ///< controller
+  clone,         ///< nested, on a copy of the packet and the fields
+  push,          ///< source range onto the stack
+  pop,           ///< stack to target range
+  exit,          ///< nothing further, in no table
+  reject,        ///< address: that ICMP errors come from; zero: the packet's destination
+  dns_reply,     ///< dns
+  dhcpv6_reply,  ///< dhcp6
 };
 
 /// Bits [from, from + bits) of a field, as in NXM_NX_REG0[0..15].
@@ -130,8 +141,10 @@ struct Action {
   std::string text;            ///< note
   std::uint32_t number = 0;    ///< group, meter
   ControllerSpec controller{};
-  std::vector<Learn> learn;     ///< one, if it is learn
-  std::vector<DhcpLease> dhcp;  ///< one, if it is dhcp_reply
+  std::vector<Learn> learn;       ///< one, if it is learn
+  std::vector<DhcpLease> dhcp;    ///< one, if it is dhcp_reply
+  std::vector<Dhcp6Lease> dhcp6;  ///< one, if it is dhcpv6_reply
+  SharedDns dns;
 
   bool operator==(const Action&) const = default;
 };

@@ -19,4 +19,12 @@ std::string format_controller(const ControllerSpec& controller);
 Result<DhcpLease> parse_dhcp(const Piece& inside);
 std::string format_dhcp(const DhcpLease& lease);
 
+/// "mac=02:00:00:00:00:01,address=fd00::5,dns=fd00::1,domain=lab"
+Result<Dhcp6Lease> parse_dhcp6(const Piece& inside);
+std::string format_dhcp6(const Dhcp6Lease& lease);
+
+/// "ttl=60,vm1.lab=10.0.0.4/fd00::4,vm2.lab=10.0.0.5"
+Result<SharedDns> parse_dns(const Piece& inside);
+std::string format_dns(const SharedDns& dns);
+
 }  // namespace weft::datapath

@@ -38,13 +38,16 @@ enum class StepKind : std::uint8_t {
   nd_reply,     ///< value: MAC
   icmp_error,   ///< number: index of Decision::errors
   icmp_echo_reply,
-  dhcp_reply,  ///< number: index of Decision::leases
-  clone,       ///< number: how many of the next steps work on a copy, which they take
-  mirror,      ///< number: port that gets a copy
-  meter,       ///< number: index of Decision::meters
-  learn,       ///< number: index of Decision::learns
-  controller,  ///< number: index of Decision::controllers
-  drop,        ///< number: DropReason, value: cookie. Alone, or behind track and commit
+  dhcp_reply,    ///< number: index of Decision::leases
+  dhcpv6_reply,  ///< number: index of Decision::leases6
+  dns_reply,     ///< number: index of Decision::names. Takes the packet if it has an answer
+  reject,        ///< number: index of Decision::errors, whose source and cookie count
+  clone,         ///< number: how many of the next steps work on a copy, which they take
+  mirror,        ///< number: port that gets a copy
+  meter,         ///< number: index of Decision::meters
+  learn,         ///< number: index of Decision::learns
+  controller,    ///< number: index of Decision::controllers
+  drop,          ///< number: DropReason, value: cookie. Alone, or behind track and commit
 };
 
 struct Step {
@@ -120,10 +123,13 @@ struct Decision {
   std::vector<std::shared_ptr<const Rule>> learns;
   std::vector<ControllerStep> controllers;
   std::vector<DhcpLease> leases;
+  std::vector<Dhcp6Lease> leases6;
+  std::vector<SharedDns> names;
 
   bool same_effect(const Decision& o) const {
     return steps == o.steps && outers == o.outers && errors == o.errors && commits == o.commits &&
            meters == o.meters && controllers == o.controllers && leases == o.leases &&
+           leases6 == o.leases6 && names == o.names &&
            std::equal(learns.begin(), learns.end(), o.learns.begin(), o.learns.end(),
                       [](const auto& a, const auto& b) { return *a == *b; });
   }

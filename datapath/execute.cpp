@@ -109,8 +109,29 @@ bool Pipeline::Impl::execute_steps(Pass& pass, const Decision& decision,
                                      c.spec.max_length, c.spec.id, c.spec.userdata});
         break;
       }
-      case StepKind::dhcp_reply:
-        dhcp_reply(pass, decision.leases[step.number], result);
+      case StepKind::dhcp_reply: {
+        Packet* answer = fresh_answer(pass);
+        dhcp_reply(
+            pass, make_dhcp_reply(*pass.packet, pass.parsed, decision.leases[step.number], *answer),
+            answer, result);
+        break;
+      }
+      case StepKind::dhcpv6_reply: {
+        Packet* answer = fresh_answer(pass);
+        dhcp_reply(
+            pass,
+            make_dhcp6_reply(*pass.packet, pass.parsed, decision.leases6[step.number], *answer),
+            answer, result);
+        break;
+      }
+      case StepKind::dns_reply:
+        if (dns_reply(pass, *decision.names[step.number].table, result)) {
+          result.consumed.push_back(pass.packet);
+          return false;
+        }
+        break;
+      case StepKind::reject:
+        reject(pass, decision.errors[step.number], result);
         break;
       case StepKind::recirculate: {
         if (pass.recirculations >= kMaxRecirculations) {
@@ -183,6 +204,9 @@ void Pipeline::Impl::execute_aside(const Pass& pass, const Decision& decision,
       case StepKind::meter:
         // Who exceeds it is not done the rest for; nothing is left to be dropped.
         if (!decision.meters[step.number]->admit(copy.packet->size(), pass.now)) i = steps.size();
+        break;
+      case StepKind::dns_reply:
+        if (dns_reply(copy, *decision.names[step.number].table, result)) i = steps.size();
         break;
       case StepKind::aside:
         execute_aside(copy, decision, steps.subspan(i + 1, step.number), result);
@@ -412,9 +436,7 @@ void Pipeline::Impl::reply(Pass& pass, const Step& step, Outputs& result) {
   result.consumed.push_back(pass.packet);
 }
 
-void Pipeline::Impl::dhcp_reply(Pass& pass, const DhcpLease& lease, Outputs& result) {
-  Packet* answer = fresh_answer(pass);
-  const DhcpAnswer made = make_dhcp_reply(*pass.packet, pass.parsed, lease, *answer);
+void Pipeline::Impl::dhcp_reply(Pass& pass, DhcpAnswer made, Packet* answer, Outputs& result) {
   if (made == DhcpAnswer::reply) {
     send_back(pass, answer, result);
   } else {
@@ -422,6 +444,25 @@ void Pipeline::Impl::dhcp_reply(Pass& pass, const DhcpLease& lease, Outputs& res
     if (made == DhcpAnswer::malformed) return drop(pass.packet, DropReason::malformed, 0, result);
   }
   result.consumed.push_back(pass.packet);
+}
+
+bool Pipeline::Impl::dns_reply(const Pass& pass, const DnsTable& table, Outputs& result) {
+  Packet* answer = fresh_answer(pass);
+  const bool made = make_dns_reply(*pass.packet, pass.parsed, table, *answer);
+  if (made)
+    send_back(pass, answer, result);
+  else
+    world.pool->give(answer);
+  return made;
+}
+
+void Pipeline::Impl::reject(Pass& pass, const IcmpErrorStep& how, Outputs& result) {
+  Packet* answer = fresh_answer(pass);
+  if (make_rejection(*pass.packet, pass.parsed, how.source, *answer))
+    send_back(pass, answer, result);
+  else
+    world.pool->give(answer);  // none is due; it never had an id
+  drop(pass.packet, DropReason::policy, how.cookie, result);
 }
 
 }  // namespace weft::datapath

@@ -181,7 +181,11 @@ struct Pipeline::Impl {
   void translate_if_due(Pass& pass);
   void icmp_error(Pass& pass, const IcmpErrorStep& error, Outputs& result);
   void reply(Pass& pass, const Step& step, Outputs& result);
-  void dhcp_reply(Pass& pass, const DhcpLease& lease, Outputs& result);
+  /// Sends the answer of a DHCP server, if one is due; the request is consumed, or dropped.
+  void dhcp_reply(Pass& pass, DhcpAnswer made, Packet* answer, Outputs& result);
+  /// True if it had the answer, and sent it.
+  bool dns_reply(const Pass& pass, const DnsTable& table, Outputs& result);
+  void reject(Pass& pass, const IcmpErrorStep& how, Outputs& result);
   Packet* fresh_answer(const Pass& pass);
   /// A frame made in answer to the packet goes back to where it came from.
   void send_back(const Pass& pass, Packet* answer, Outputs& result);

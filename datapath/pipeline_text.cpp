@@ -84,6 +84,14 @@ std::string format_step(const Step& s, const Decision& d) {
       const DhcpLease& lease = d.leases[s.number];
       return fmt::format("dhcp_reply({},server={})", lease.address.text(), lease.server.text());
     }
+    case StepKind::dhcpv6_reply:
+      return fmt::format("dhcpv6_reply({})", d.leases6[s.number].address.text());
+    case StepKind::dns_reply:
+      return fmt::format("dns_reply({} names)", d.names[s.number].table->names().size());
+    case StepKind::reject: {
+      const IpAddress& source = d.errors[s.number].source;
+      return source.is_zero() ? "reject" : fmt::format("reject({})", source.text());
+    }
     case StepKind::mirror:
       return fmt::format("mirror({})", s.number);
     case StepKind::meter:

@@ -96,4 +96,114 @@ bool make_echo_reply(Packet& copy, const ParsedHeaders& parsed) {
   return made;
 }
 
+namespace {
+
+IpAddress address_at(const std::uint8_t* p, bool is6) {
+  if (!is6) return Ip4{wire::load_be<std::uint32_t>(p)};
+  return Ip6{wire::load_be<std::uint64_t>(p), wire::load_be<std::uint64_t>(p + 8)};
+}
+
+/// Ethernet with the original's tags and type, and an IP header around `length` bytes.
+std::uint8_t* begin_ip_answer(const Packet& original, const ParsedHeaders& parsed,
+                              const UdpAnswer& way, std::uint8_t protocol, std::uint32_t length,
+                              Packet& answer) {
+  const bool is6 = parsed.is_ipv6();
+  const std::uint32_t l3 = parsed.l3, header = is6 ? 40 : 20;
+  std::uint8_t* p = answer.reset_headers(l3 + header + length);
+  std::memset(p, 0, l3 + header + length);
+  std::memcpy(p, way.to.bytes.data(), 6);
+  std::memcpy(p + 6, way.from.bytes.data(), 6);
+  std::memcpy(p + 12, original.data() + 12, l3 - 12);
+  if (is6) {
+    auto& ip = wire::at<wire::Ipv6Header>(p + l3);
+    ip.set_first_word(0, 0);
+    ip.payload_length = static_cast<std::uint16_t>(length);
+    ip.next_header = protocol;
+    ip.hop_limit = 64;
+    ip.src = way.source.v6();
+    ip.dst = way.target.v6();
+  } else {
+    auto& ip = wire::at<wire::Ipv4Header>(p + l3);
+    ip.version_ihl = 0x45;
+    ip.total_length = static_cast<std::uint16_t>(header + length);
+    ip.ttl = 64;
+    ip.protocol = protocol;
+    ip.src = way.source.v4();
+    ip.dst = way.target.v4();
+  }
+  answer.pair = kNoPair;
+  return p + l3 + header;
+}
+
+}  // namespace
+
+bool has_one_sender_and_receiver(const Packet& packet, const ParsedHeaders& parsed) {
+  if (parsed.ip_version == 0 || mac_at(packet.data()).is_multicast()) return false;
+  const UdpAnswer back = turned_round(packet, parsed);
+  const auto group = [](const IpAddress& a) {
+    return a.is6 ? a.bits.high >> 56 == 0xff : a.bits.low >> 28 >= 0xe;
+  };
+  return !group(back.source) && !group(back.target) && !back.target.is_zero();
+}
+
+bool make_tcp_reset(const Packet& segment, const ParsedHeaders& parsed, Packet& reset) {
+  if (parsed.ip_proto != wire::kProtoTcp || parsed.l4 == 0 ||
+      !has_one_sender_and_receiver(segment, parsed))
+    return false;
+  const auto& tcp = wire::at<wire::TcpHeader>(segment.data() + parsed.l4);
+  using Tcp = wire::TcpHeader;
+  if ((tcp.flags & Tcp::kRst) != 0) return false;
+  std::uint8_t* p = begin_ip_answer(segment, parsed, turned_round(segment, parsed), wire::kProtoTcp,
+                                    sizeof(Tcp), reset);
+  auto& out = wire::at<Tcp>(p);
+  out.src_port = tcp.dst_port.get();
+  out.dst_port = tcp.src_port.get();
+  out.set_header_length(sizeof(Tcp));
+  if ((tcp.flags & Tcp::kAck) != 0) {
+    out.sequence = tcp.acknowledgement.get();
+    out.flags = Tcp::kRst;
+  } else {
+    const std::uint32_t length = parsed.payload_size() + ((tcp.flags & Tcp::kSyn) != 0 ? 1 : 0) +
+                                 ((tcp.flags & Tcp::kFin) != 0 ? 1 : 0);
+    out.acknowledgement = tcp.sequence.get() + length;
+    out.flags = Tcp::kRst | Tcp::kAck;
+  }
+  finish_l4_checksum(reset, parsed.l3);
+  return true;
+}
+
+bool make_rejection(Packet& about, const ParsedHeaders& parsed, const IpAddress& source,
+                    Packet& answer) {
+  if (parsed.ip_version == 0) return false;
+  if (parsed.ip_proto == wire::kProtoTcp && parsed.l4 != 0)
+    return make_tcp_reset(about, parsed, answer);
+  const bool is6 = parsed.is_ipv6();
+  const bool port = parsed.ip_proto == wire::kProtoUdp;
+  const IpAddress from =
+      source.is6 == is6 && !source.is_zero() ? source : turned_round(about, parsed).source;
+  return is6 ? make_icmp_error(about, parsed, wire::kIcmpv6Unreachable, port ? 4 : 1, 0, from,
+                               answer)
+             : make_icmp_error(about, parsed, wire::kIcmpUnreachable,
+                               port ? wire::kIcmpPortUnreachable : 13, 0, from, answer);
+}
+
+UdpAnswer turned_round(const Packet& packet, const ParsedHeaders& parsed) {
+  const std::uint8_t* p = packet.data();
+  const bool is6 = parsed.is_ipv6();
+  const std::uint8_t* src = p + parsed.l3 + (is6 ? 8 : 12);
+  return {mac_at(p + 6), mac_at(p), address_at(src + (is6 ? 16 : 4), is6), address_at(src, is6)};
+}
+
+std::uint8_t* begin_udp_answer(const Packet& original, const ParsedHeaders& parsed,
+                               const UdpAnswer& way, std::uint32_t length, Packet& answer) {
+  std::uint8_t* p =
+      begin_ip_answer(original, parsed, way, wire::kProtoUdp,
+                      static_cast<std::uint32_t>(sizeof(wire::UdpHeader)) + length, answer);
+  auto& udp = wire::at<wire::UdpHeader>(p);
+  udp.src_port = way.src_port;
+  udp.dst_port = way.dst_port;
+  udp.length = static_cast<std::uint16_t>(sizeof(wire::UdpHeader) + length);
+  return p + sizeof(wire::UdpHeader);
+}
+
 }  // namespace weft::datapath

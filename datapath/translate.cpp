@@ -249,6 +249,12 @@ class Translator {
         return icmp_error(a);
       case ActionKind::dhcp_reply:
         return dhcp_reply(a);
+      case ActionKind::dhcpv6_reply:
+        return dhcpv6_reply(a);
+      case ActionKind::dns_reply:
+        return dns_reply(a);
+      case ActionKind::reject:
+        return reject(a);
       case ActionKind::all:
         for (const PortConfig& p : *view_.ports)
           if (p.number.value != in_port_) output(p.number.value);
@@ -393,15 +399,42 @@ class Translator {
     emit(StepKind::controller, out_.controllers.size());
     out_.controllers.push_back({spec, table_now(), cookie_});
   }
-  void dhcp_reply(const Action& a) {
-    look(place::eth_type);
-    if (!key_.is_ip4()) return;
+  bool is_udp_to(std::uint64_t port) {
     FlowMask looked;
     look_at_prerequisites(looked, Prerequisite::ports);
     look(looked);
-    if (!prerequisites_hold(Prerequisite::ports, key_) || key_.get(place::nw_proto) != 17) return;
+    if (!prerequisites_hold(Prerequisite::ports, key_) || key_.get(place::nw_proto) != 17)
+      return false;
     look(place::tp_dst);
-    if (key_.get(place::tp_dst) != 67) return;
+    return key_.get(place::tp_dst) == port;
+  }
+  void dhcpv6_reply(const Action& a) {
+    look(place::eth_type);
+    if (!key_.is_ip6() || !is_udp_to(547)) return;
+    look(place::tp_src);
+    if (key_.get(place::tp_src) != 546) return;
+    const std::size_t at = out_.leases6.size();
+    out_.leases6.push_back(a.dhcp6[0]);
+    reply(StepKind::dhcpv6_reply, 0);
+    out_.steps.back().number = static_cast<std::uint32_t>(at);
+  }
+  void dns_reply(const Action& a) {
+    if (!is_udp_to(53)) return;
+    commit_changes();
+    emit(StepKind::dns_reply, out_.names.size());
+    out_.names.push_back(a.dns);
+  }
+  void reject(const Action& a) {
+    look(place::eth_type);
+    if (!key_.is_ip4() && !key_.is_ip6()) return end_with(DropReason::policy, cookie_);
+    const std::size_t at = out_.errors.size();
+    out_.errors.push_back({0, 0, a.address, cookie_});
+    reply(StepKind::reject, 0);
+    out_.steps.back().number = static_cast<std::uint32_t>(at);
+  }
+  void dhcp_reply(const Action& a) {
+    look(place::eth_type);
+    if (!key_.is_ip4() || !is_udp_to(67)) return;
     look(place::tp_src);
     if (key_.get(place::tp_src) != 68 && key_.get(place::tp_src) != 67) return;
     const std::size_t at = out_.leases.size();
@@ -636,14 +669,15 @@ class Translator {
   static bool takes_packet(StepKind k) {
     return k == StepKind::output || k == StepKind::tunnel || k == StepKind::recirculate ||
            k == StepKind::arp_reply || k == StepKind::nd_reply || k == StepKind::icmp_error ||
-           k == StepKind::icmp_echo_reply || k == StepKind::dhcp_reply || k == StepKind::clone ||
+           k == StepKind::icmp_echo_reply || k == StepKind::dhcp_reply ||
+           k == StepKind::dhcpv6_reply || k == StepKind::reject || k == StepKind::clone ||
            k == StepKind::controller;
   }
   /// Seen from outside though nobody takes the packet: connections, tables, meters, mirrors.
   static bool has_effect(StepKind k) {
     return takes_packet(k) || k == StepKind::commit || k == StepKind::track ||
            k == StepKind::aside || k == StepKind::meter || k == StepKind::learn ||
-           k == StepKind::mirror;
+           k == StepKind::mirror || k == StepKind::dns_reply;
   }
   /// clone and aside are one with the steps that belong to them.
   static std::size_t length_at(const std::vector<Step>& steps, std::size_t at) {

@@ -110,6 +110,16 @@ const Pair kPairs[] = {
     {"actions=ct(commit,nat(dst=[fd00::1]-[fd00::2]:80))",
      "actions=ct(commit,nat(dst=[fd00::1]-[fd00::2]:80))"},
     {"actions=icmp_echo_reply", "actions=icmp_echo_reply"},
+    {"actions=reject", "actions=reject"},
+    {"ip,actions=reject(10.0.0.1)", "ip,actions=reject(10.0.0.1)"},
+    {"actions=dns_reply(VM2.Lab.=10.0.0.5, vm1.lab=fd00:0::4/10.0.0.4,ttl=60),output:2",
+     "actions=dns_reply(ttl=60,vm1.lab=fd00::4/10.0.0.4,vm2.lab=10.0.0.5),output:2"},
+    {"actions=dns_reply(ttl=10.0.0.4)", "actions=dns_reply(ttl=10.0.0.4)"},
+    {"actions=dhcpv6_reply(address=fd00::5,server=fe80::1,mac=02:00:00:00:00:01,dns=fd00::1,"
+     "dns=fd00::2,domain=A.lab,lease=60,option59=00ff)",
+     "actions=dhcpv6_reply(mac=02:00:00:00:00:01,address=fd00::5,server=fe80::1,dns=fd00::1,"
+     "dns=fd00::2,domain=a.lab,lease=60,option59=00ff)"},
+    {"actions=dhcpv6_reply(mac=02:00:00:00:00:01)", "actions=dhcpv6_reply(mac=02:00:00:00:00:01)"},
     {"actions=IN_PORT,flood", "actions=in_port,flood"},
 };
 
@@ -192,6 +202,16 @@ const Wrong kWrong[] = {
     {"actions=resubmit(,5", 9, "a '(' that no ')' closes", nullptr},
     {"actions=arp_reply(1.2.3.4)", 19, "'1.2.3.4' is not a MAC address", nullptr},
     {"actions=icmp_error(11,0)", 20, nullptr, "write icmp_error(11,0,10.0.0.1)"},
+    {"actions=reject(fd00)", 16, "'fd00' is not an address", nullptr},
+    {"actions=reject,output:2", 16, "an action that is never reached", nullptr},
+    {"actions=dns_reply()", 19, "dns_reply() without a name", nullptr},
+    {"actions=dns_reply(vm1)", 19, "vm1 has no address", "write NAME=10.0.0.4/fd00::4"},
+    {"actions=dns_reply(vm1=10.0.0.4/x)", 32, "'x' is not an address", nullptr},
+    {"actions=dns_reply(a..b=10.0.0.4)", 19, nullptr, nullptr},
+    {"actions=dhcpv6_reply(address=fd00::5)", 22, "dhcpv6_reply() without the server's mac",
+     nullptr},
+    {"actions=dhcpv6_reply(address=10.0.0.5)", 30, "'10.0.0.5' is not an IPv6 address", nullptr},
+    {"actions=dhcpv6_reply(adress=fd00::5)", 22, nullptr, "did you mean address?"},
     {"ct_state=+trk+bogus,ip,actions=drop", 10, "unknown flag 'bogus' in ct_state", nullptr},
     {"ip,ip_frag=maybe,actions=drop", 12, nullptr, "one of no, yes, first, later, not_later"},
 };
