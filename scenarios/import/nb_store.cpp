@@ -178,16 +178,14 @@ std::vector<Error> NbStore::check() const {
       for (const auto& [column_name, value] : row->columns) {
         const NbColumn& column = *row->table->column(column_name);
         const auto wrong = [&](const std::string& what) {
-          out.push_back({fmt::format("{}, column {}: {}", row->title(), column_name, what),
-                         row->place,
-                         {}});
+          out.push_back(
+              {fmt::format("{}, column {}: {}", row->title(), column_name, what), row->place, {}});
         };
         if (value.size() > column.max)
           wrong(fmt::format("has {} values, but may have {}", value.size(), column.max));
         for (const auto& [element, mapped] : value) {
-          if (!column.choices.empty() &&
-              std::find(column.choices.begin(), column.choices.end(), element) ==
-                  column.choices.end())
+          if (!column.choices.empty() && std::find(column.choices.begin(), column.choices.end(),
+                                                   element) == column.choices.end())
             wrong(fmt::format("'{}' is none of {}", element, fmt::join(column.choices, ", ")));
           if (column.strong && find(column.target, element) == nullptr)
             wrong(fmt::format("refers to {} {}, which does not exist", column.target, element));

@@ -68,15 +68,16 @@ const std::vector<CommandLine>& commands() {
       {"lr-lb-del", 1, 2, "--if-exists", &R::detach_lb},
       {"lr-lb-list", 1, 1, "", &R::nothing},
       {"lr-list", 0, 0, "", &R::nothing},
-      {"lr-nat-add", 4, 7, "--may-exist --stateless --portrange --add-route --gateway-port= --gateway_port=",
+      {"lr-nat-add", 4, 7,
+       "--may-exist --stateless --portrange --add-route --gateway-port= --gateway_port=",
        &R::nat_add},
       {"lr-nat-del", 1, 4, "--if-exists", &R::nat_del},
       {"lr-nat-list", 1, 1, "", &R::nothing},
       {"lr-policy-add", 4, kAny, "--may-exist", &R::policy_add},
       {"lr-policy-del", 1, 3, "--if-exists", &R::policy_del},
       {"lr-policy-list", 1, 1, "", &R::nothing},
-      {"lr-route-add", 3, 4, "--may-exist --ecmp --ecmp-symmetric-reply --policy= --route-table=",
-       &R::route_add},
+      {"lr-route-add", 3, 4,
+       "--may-exist --ecmp --ecmp-symmetric-reply --policy= --route-table=", &R::route_add},
       {"lr-route-del", 1, 4, "--if-exists --policy= --route-table=", &R::route_del},
       {"lr-route-list", 1, 1, "--route-table=", &R::nothing},
       {"lrp-add", 4, kAny, "--may-exist", &R::lrp_add},
@@ -149,7 +150,8 @@ const std::vector<CommandLine>& commands() {
 
 const CommandLine* command_named(std::string_view name) {
   const auto& all = commands();
-  const auto it = std::find_if(all.begin(), all.end(), [&](const auto& c) { return c.name == name; });
+  const auto it =
+      std::find_if(all.begin(), all.end(), [&](const auto& c) { return c.name == name; });
   return it == all.end() ? nullptr : &*it;
 }
 
@@ -282,17 +284,22 @@ void Runner::run(const Line& line) {
       const bool valued = list.find(fmt::format(" {}= ", option)) != std::string::npos;
       if (plain || valued) continue;
       error(value, fmt::format("{} has no option {} that weft knows", command->name, option),
-            command->options.empty() ? std::string()
-                                     : fmt::format("it has {}", command->options));
+            command->options.empty() ? std::string() : fmt::format("it has {}", command->options));
+      usable = false;
+    }
+    for (const Word& word : call.args) {
+      if (!word.text.starts_with("--")) continue;
+      error(word, fmt::format("the option {} stands after its command", word.text),
+            fmt::format("{} {} ...", word.text, command->name));
       usable = false;
     }
     if (call.args.size() < command->min || call.args.size() > command->max) {
-      error(call.name,
-            fmt::format("{} takes {} arguments, not {}", command->name,
-                        command->min == command->max ? std::to_string(command->min)
-                        : command->max == kAny ? fmt::format("at least {}", command->min)
-                                               : fmt::format("{} to {}", command->min, command->max),
-                        call.args.size()));
+      error(call.name, fmt::format("{} takes {} arguments, not {}", command->name,
+                                   command->min == command->max ? std::to_string(command->min)
+                                   : command->max == kAny
+                                       ? fmt::format("at least {}", command->min)
+                                       : fmt::format("{} to {}", command->min, command->max),
+                                   call.args.size()));
       usable = false;
     }
     place_ = call.name.place;
@@ -394,7 +401,8 @@ bool Runner::is_number(const Word& word, std::int64_t min, std::int64_t max,
                        std::string_view what) {
   const auto canonical = canonical_atom(AtomType::integer, word.text);
   if (canonical && std::stoll(*canonical) >= min && std::stoll(*canonical) <= max) return true;
-  error(word, fmt::format("'{}' is no {}: a whole number from {} to {}", word.text, what, min, max));
+  error(word,
+        fmt::format("'{}' is no {}: a whole number from {} to {}", word.text, what, min, max));
   return false;
 }
 

@@ -13,8 +13,7 @@ namespace {
 /// beginning that is unique.
 std::string folded(std::string_view name) {
   std::string out;
-  for (char c : name)
-    out += c == '-' ? '_' : c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  for (char c : name) out += c == '-' ? '_' : c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
   return out;
 }
 
@@ -134,8 +133,8 @@ void Runner::db_create(const Call& call) {
       return error(id, fmt::format("'{}' is neither @NAME nor a UUID", id.text));
     }
   } else if (!t->root) {
-    return error(call.name, fmt::format("a row of {} vanishes at once if nothing refers to it",
-                                        t->name),
+    return error(call.name,
+                 fmt::format("a row of {} vanishes at once if nothing refers to it", t->name),
                  "--id=@name create TABLE ..., and on the same line -- add TABLE ROW COLUMN @name");
   }
   NbRow& row = create(t->name, place_, uuid);
@@ -281,8 +280,7 @@ void Runner::db_get(const Call& call) {
   const NbRow* row = record(*t, call.args[1], call.has("--if-exists"));
   if (row == nullptr || !call.has("--id")) return;
   const Word& id = call.options.find("--id")->second;
-  if (!id.text.starts_with('@'))
-    return error(id, fmt::format("'{}' is no @NAME", id.text));
+  if (!id.text.starts_with('@')) return error(id, fmt::format("'{}' is no @NAME", id.text));
   symbols_[id.text] = row->uuid;
 }
 

@@ -7,6 +7,14 @@
 #include "scenarios/import/nbctl_runner.h"
 
 namespace weft::imports {
+namespace {
+
+/// As ovn-nbctl stores prefixes: a single address has no length.
+std::string short_text(const Prefix& p) {
+  return p.length == (p.address.is6 ? 128 : 32) ? p.address.text() : p.text();
+}
+
+}  // namespace
 
 void Runner::lr_add(const Call& call) {
   if (!call.args.empty() && !call.has("--add-duplicate") &&
@@ -22,12 +30,14 @@ void Runner::lr_add(const Call& call) {
 void Runner::lrp_add(const Call& call) {
   NbRow* router = find("Logical_Router", call.args[0]);
   if (router == nullptr) return;
-  if (!parse_mac(call.arg(2))) return error(call.args[2], fmt::format("'{}' is no MAC", call.arg(2)));
+  if (!parse_mac(call.arg(2)))
+    return error(call.args[2], fmt::format("'{}' is no MAC", call.arg(2)));
   Datum networks;
   std::size_t i = 3;
   for (; i < call.args.size() && call.arg(i).find('=') == std::string::npos; ++i) {
     if (!parse_interface(call.arg(i)))
-      return error(call.args[i], fmt::format("'{}' is no address with a prefix length", call.arg(i)),
+      return error(call.args[i],
+                   fmt::format("'{}' is no address with a prefix length", call.arg(i)),
                    "for example 10.0.0.1/24");
     networks[call.arg(i)];
   }
@@ -102,7 +112,8 @@ void Runner::route_add(const Call& call) {
   std::string next_hop = call.arg(2);
   if (next_hop != "discard") {
     const auto address = parse_ip(next_hop);
-    if (!address) return error(call.args[2], fmt::format("'{}' is no address", next_hop), "or discard");
+    if (!address)
+      return error(call.args[2], fmt::format("'{}' is no address", next_hop), "or discard");
     next_hop = address->text();
   }
   std::string policy = call.option("--policy");
@@ -128,9 +139,9 @@ void Runner::route_add(const Call& call) {
     break;
   }
   NbRow& route = row == nullptr ? create("Logical_Router_Static_Route", place_) : *row;
-  put(route, "ip_prefix", prefix->text());
+  put(route, "ip_prefix", short_text(*prefix));
   put(route, "nexthop", next_hop);
-  put(route, "output_port", call.arg(3));
+  if (call.args.size() > 3) put(route, "output_port", call.arg(3));
   put(route, "policy", policy);
   put(route, "route_table", call.option("--route-table"));
   if (call.has("--ecmp-symmetric-reply"))
@@ -173,7 +184,8 @@ void Runner::policy_add(const Call& call) {
     return;
   const bool reroute = call.arg(3) == "reroute";
   if (reroute && call.args.size() < 5)
-    return error(call.name, "reroute needs a next hop", "lr-policy-add ROUTER PRIORITY MATCH reroute NEXTHOP");
+    return error(call.name, "reroute needs a next hop",
+                 "lr-policy-add ROUTER PRIORITY MATCH reroute NEXTHOP");
   Datum hops;
   if (reroute) {
     const std::string list = call.arg(4);
@@ -195,7 +207,8 @@ void Runner::policy_add(const Call& call) {
     options[word.substr(0, equals)] = word.substr(equals + 1);
   }
   for (NbRow* same : children(*router, "policies")) {
-    if (std::to_string(same->number("priority")) != call.arg(1) || same->text("match") != call.arg(2))
+    if (std::to_string(same->number("priority")) != call.arg(1) ||
+        same->text("match") != call.arg(2))
       continue;
     if (!call.has("--may-exist"))
       error(call.name, fmt::format("'{}' has such a policy already", call.arg(0)),
@@ -258,21 +271,19 @@ void Runner::nat_add(const Call& call) {
     if (port == nullptr) return;
     gateway = port->uuid;
   }
-  const std::string logical_text =
-      logical->length == (logical->address.is6 ? 128 : 32) ? logical->address.text()
-                                                           : logical->text();
+  const std::string logical_text = short_text(*logical);
   for (NbRow* same : children(*router, "nat")) {
     const char* own = kind == "snat" ? "logical_ip" : "external_ip";
     if (same->text("type") != kind || same->text("gateway_port") != gateway ||
         same->text(own) != (kind == "snat" ? logical_text : external->text()))
       continue;
     const char* other = kind == "snat" ? "external_ip" : "logical_ip";
-    const bool equal =
-        same->text(other) == (kind == "snat" ? external->text() : logical_text);
+    const bool equal = same->text(other) == (kind == "snat" ? external->text() : logical_text);
     if (!equal || !call.has("--may-exist"))
-      return error(call.name, fmt::format("'{}' has a NAT of {} {} already", call.arg(0), kind,
-                                          same->text(own)),
-                   equal ? "--may-exist if that is right" : "");
+      return error(
+          call.name,
+          fmt::format("'{}' has a NAT of {} {} already", call.arg(0), kind, same->text(own)),
+          equal ? "--may-exist if that is right" : "");
     if (plain == 6) {
       put(*same, "logical_port", call.arg(4));
       put(*same, "external_mac", call.arg(5));
@@ -288,7 +299,7 @@ void Runner::nat_add(const Call& call) {
     put(nat, "external_mac", call.arg(5));
   }
   if (range) put(nat, "external_port_range", call.args.back().text);
-  if (call.has("--stateless")) put_into(nat, "options", "stateless", "true");
+  put_into(nat, "options", "stateless", call.has("--stateless") ? "true" : "false");
   if (call.has("--add-route")) put_into(nat, "options", "add_route", "true");
   put(nat, "gateway_port", gateway);
   put_into(*router, "nat", nat.uuid);

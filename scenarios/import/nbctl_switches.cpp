@@ -8,11 +8,16 @@ namespace {
 /// The table that a command's name begins with.
 std::string_view table_of(std::string_view command) {
   constexpr std::pair<std::string_view, std::string_view> kTables[] = {
-      {"lsp-", "Logical_Switch_Port"}, {"ls-", "Logical_Switch"},
-      {"lrp-", "Logical_Router_Port"}, {"lr-", "Logical_Router"},
-      {"lb-", "Load_Balancer"},        {"pg-", "Port_Group"},
-      {"meter-", "Meter"},             {"mirror-", "Mirror"},
-      {"dhcp-options-", "DHCP_Options"}, {"ha-chassis-group-", "HA_Chassis_Group"}};
+      {"lsp-", "Logical_Switch_Port"},
+      {"ls-", "Logical_Switch"},
+      {"lrp-", "Logical_Router_Port"},
+      {"lr-", "Logical_Router"},
+      {"lb-", "Load_Balancer"},
+      {"pg-", "Port_Group"},
+      {"meter-", "Meter"},
+      {"mirror-", "Mirror"},
+      {"dhcp-options-", "DHCP_Options"},
+      {"ha-chassis-group-", "HA_Chassis_Group"}};
   for (const auto& [prefix, table] : kTables)
     if (command.starts_with(prefix)) return table;
   return {};
@@ -207,7 +212,8 @@ void Runner::acl_del(const Call& call) {
   NbRow* owner = acl_owner(call);
   if (owner == nullptr) return;
   if (call.args.size() == 3)
-    return error(call.args[2], "a priority needs a match", "acl-del OWNER DIRECTION PRIORITY MATCH");
+    return error(call.args[2], "a priority needs a match",
+                 "acl-del OWNER DIRECTION PRIORITY MATCH");
   const std::string way = call.args.size() > 1 ? direction(call.args[1]) : std::string();
   if (call.args.size() > 1 && way.empty()) return;
   for (NbRow* acl : children(*owner, "acls")) {
@@ -309,7 +315,7 @@ void Runner::meter_add(const Call& call) {
   NbRow& meter = create("Meter", place_);
   put(meter, "name", call.arg(0));
   put(meter, "unit", call.arg(3));
-  put(meter, "fair", std::string(call.has("--fair") ? "true" : "false"));
+  if (call.has("--fair")) put(meter, "fair", std::string("true"));
   put_into(meter, "bands", band.uuid);
 }
 
@@ -336,7 +342,9 @@ void Runner::mirror_add(const Call& call) {
   put(mirror, "sink", call.arg(3 + shift));
 }
 
-void Runner::dhcp_create(const Call& call) { put(create("DHCP_Options", place_), "cidr", call.arg(0)); }
+void Runner::dhcp_create(const Call& call) {
+  put(create("DHCP_Options", place_), "cidr", call.arg(0));
+}
 
 void Runner::lb_add(const Call& call) {
   if (call.args.size() > 3 && !is_choice(call.args[3], {"tcp", "udp", "sctp"})) return;
@@ -346,9 +354,9 @@ void Runner::lb_add(const Call& call) {
     return;
   }
   const std::string& vip = call.args[1].text;
-  const bool with_port = vip.starts_with('[') ? vip.find("]:") != std::string::npos
-                                              : vip.find(':') == vip.rfind(':') &&
-                                                    vip.find(':') != std::string::npos;
+  const bool with_port =
+      vip.starts_with('[') ? vip.find("]:") != std::string::npos
+                           : vip.find(':') == vip.rfind(':') && vip.find(':') != std::string::npos;
   if (!with_port && call.args.size() > 3)
     return error(call.args[3], "a protocol is for a virtual address with a port");
   const bool fresh = same.empty() || call.has("--add-duplicate");

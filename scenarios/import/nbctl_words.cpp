@@ -161,8 +161,8 @@ Result<std::string> take_token(std::string_view& text) {
     end = std::min(text.find_first_of(kDelimiters), text.size());
     if (end == 0) {
       if (text.empty()) return Error{"a value is missing; the empty text is written \"\""};
-      return Error{fmt::format("'{}' stands where a value should; quote it: '\"{}\"'", text[0],
-                               text)};
+      return Error{
+          fmt::format("'{}' stands where a value should; quote it: '\"{}\"'", text[0], text)};
     }
   }
   std::string token(text.substr(0, end));
@@ -217,8 +217,7 @@ Result<Datum> parse_value(const NbColumn& column, std::string_view text) {
       if (!parsed) return parsed.error();
       value = *parsed;
     }
-    if (!out.emplace(*key, value).second)
-      return Error{fmt::format("'{}' is there twice", *key)};
+    if (!out.emplace(*key, value).second) return Error{fmt::format("'{}' is there twice", *key)};
     skip(" ,");
   }
   if (bracket != text.starts_with(close))

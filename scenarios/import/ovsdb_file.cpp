@@ -42,10 +42,11 @@ class LogReader {
                    "does ovsdb-client backup from a running server"};
     }
     std::size_t length = 0;
-    const bool known = words.size() == 4 && words[0] == "OVSDB" && words[1] == "JSON" &&
-                       words[3].size() == 40 && end != std::string_view::npos &&
-                       std::from_chars(words[2].data(), words[2].data() + words[2].size(), length)
-                               .ptr == words[2].data() + words[2].size();
+    const bool known =
+        words.size() == 4 && words[0] == "OVSDB" && words[1] == "JSON" && words[3].size() == 40 &&
+        end != std::string_view::npos &&
+        std::from_chars(words[2].data(), words[2].data() + words[2].size(), length).ptr ==
+            words[2].data() + words[2].size();
     if (!known) {
       return damaged(end == std::string_view::npos ? "the log is cut short in a record's header"
                                                    : "this is no header of a record");
@@ -151,8 +152,8 @@ class Builder {
         !tables->is_object())
       return fail(record, "the first record is no schema of a database");
     if (*name != "OVN_Northbound") {
-      Error e = fail(record, fmt::format("a database '{}', not OVN_Northbound",
-                                         name->get<std::string>()));
+      Error e = fail(record,
+                     fmt::format("a database '{}', not OVN_Northbound", name->get<std::string>()));
       e.remedy = "the northbound database is what a cloud asks OVN for: often ovnnb_db.db";
       return e;
     }
@@ -185,8 +186,8 @@ class Builder {
       }
       const auto known = tables_.find(table);
       if (known == tables_.end() || !rows.is_object())
-        return fail(record, fmt::format("a record changes table {}, which its schema has not",
-                                        table));
+        return fail(record,
+                    fmt::format("a record changes table {}, which its schema has not", table));
       for (const auto& [uuid, row] : rows.items()) {
         if (auto done = change(record, table, known->second, uuid, row, diff); !done)
           return done.error();
@@ -202,12 +203,12 @@ class Builder {
     for (const auto& [name, table] : nb_tables()) tables.push_back(name);
     for (const auto& [table, rows] : foreign_rows_)
       if (!rows.empty())
-        out.push_back({fmt::format("table {} has {} rows, and weft does not know it", table,
-                                   rows.size()),
-                       {file_, rows.begin()->second, 1},
-                       nearest_name(table, tables).empty()
-                           ? "a version of OVN that is newer than weft; remove the rows"
-                           : fmt::format("is it {}?", nearest_name(table, tables))});
+        out.push_back(
+            {fmt::format("table {} has {} rows, and weft does not know it", table, rows.size()),
+             {file_, rows.begin()->second, 1},
+             nearest_name(table, tables).empty()
+                 ? "a version of OVN that is newer than weft; remove the rows"
+                 : fmt::format("is it {}?", nearest_name(table, tables))});
     for (const auto& [key, value] : foreign_columns_)
       if (!value.first.empty())
         out.push_back({fmt::format("{}, row {}: weft does not know column {}", std::get<0>(key),
@@ -219,9 +220,8 @@ class Builder {
 
  private:
   Error fail(const Record& record, const std::string& what) const {
-    return {fmt::format("{} (record at offset {})", what, record.offset),
-            {file_, record.line, 1},
-            {}};
+    return {
+        fmt::format("{} (record at offset {})", what, record.offset), {file_, record.line, 1}, {}};
   }
 
   Result<std::string> atom(AtomType type, const Json& json) const {
