@@ -48,6 +48,12 @@ std::vector<const Vm*> Hypervisor::vms() const {
   return all;
 }
 
+bool Hypervisor::runs(const std::string& vm) const {
+  return std::any_of(places_.begin(), places_.end(), [&](const auto& p) {
+    return p && p->vm.name == vm && p->vm.guest && p->running;
+  });
+}
+
 const ControlCounters& Hypervisor::control_counters() const {
   return session_ ? session_->counters() : to_controller_.counters;
 }

@@ -124,6 +124,8 @@ class Hypervisor final : public Device {
   /// Unicast packets for its VM that were dropped here because it had been moved away (a plan
   /// event): while it was paused, and after that until the last sender knew its new place.
   std::uint64_t packets_lost(std::uint32_t event) const;
+  /// Whether the VM's guest is here and takes what it is given: it has booted and is not paused.
+  bool runs(const std::string& vm) const;
   /// The VMs that are here now (also paused ones whose guest is here).
   std::vector<const Vm*> vms() const;
   std::vector<Vm*> vms();

@@ -28,6 +28,7 @@ class ControllerHost;
 class Hypervisor;
 class Host;
 class Guest;
+class Router;
 struct GuestConfig;
 }  // namespace weft::models
 
@@ -55,6 +56,15 @@ class World {
                                               const WorldOptions& options);
   ~World();
 
+  /// What a scenario asks for before any event, without a world around it; `origins`: by cookie
+  /// - 1.
+  struct Desired {
+    control::Transaction intent;
+    std::vector<PolicyOrigin> origins;
+  };
+  static Desired desired_by(const Scenario& scenario);
+  static std::shared_ptr<const models::Topology> topology_of(const Scenario& scenario);
+
   /// Runs up to `until` (or until stopped); may be called again.
   void run(Time until) { engine_->run(until); }
   sim::Engine& engine() { return *engine_; }
@@ -63,6 +73,10 @@ class World {
   models::Node& node(std::size_t index) { return *nodes_[index]; }
   std::size_t node_count() const { return nodes_.size(); }
   models::Hypervisor* hypervisor(std::size_t index) { return hypervisors_[index]; }
+  /// Null if the node is none.
+  const models::Router* router(std::size_t index) const { return routers_[index]; }
+  /// The running controller's desired state; null while there is none.
+  const control::Intent* intent() const;
   /// The port of a node on a link.
   models::Port& port(std::size_t node, std::size_t link);
   std::uint16_t port_index(std::size_t node, std::size_t link) const;
@@ -124,6 +138,7 @@ class World {
   std::vector<models::Node*> nodes_;
   std::vector<models::Hypervisor*> hypervisors_;  ///< by node; null where there is none
   std::vector<models::Host*> hosts_;
+  std::vector<const models::Router*> routers_;  ///< by node; null where there is none
   const models::ControllerProcess* controller_ = nullptr;
   models::ControllerHost* controller_host_ = nullptr;  ///< in band only
   models::Director* director_ = nullptr;

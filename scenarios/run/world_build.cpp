@@ -12,6 +12,7 @@
 #include "models/router.h"
 #include "scenarios/addressing.h"
 #include "scenarios/loader/ports.h"
+#include "scenarios/run/endpoint.h"
 #include "scenarios/run/load_estimate.h"
 #include "scenarios/run/world.h"
 
@@ -29,27 +30,6 @@ models::NodeRole role_of(NodeKind kind) {
     default:
       return models::NodeRole::host;
   }
-}
-
-/// What the switch and the agent call it.
-std::pair<datapath::TunnelKind, control::TunnelType> tunnel_of(Encapsulation e) {
-  using control::TunnelType;
-  using datapath::TunnelKind;
-  switch (e) {
-    case Encapsulation::vxlan:
-      return {TunnelKind::vxlan, TunnelType::vxlan};
-    case Encapsulation::geneve:
-      return {TunnelKind::geneve, TunnelType::geneve};
-    case Encapsulation::nvgre:
-      return {TunnelKind::nvgre, TunnelType::nvgre};
-    case Encapsulation::stt:
-      return {TunnelKind::stt, TunnelType::stt};
-    case Encapsulation::gre:
-      return {TunnelKind::gre, TunnelType::gre};
-    case Encapsulation::otv:
-      return {TunnelKind::otv, TunnelType::otv};
-  }
-  return {};
 }
 
 }  // namespace
@@ -72,6 +52,13 @@ Result<std::unique_ptr<World>> World::build(const Scenario& scenario, const Worl
   world->series_.resize(scenario.underlay.links.size());
   world->last_sample_.resize(scenario.underlay.links.size());
   return world;
+}
+
+std::shared_ptr<const models::Topology> World::topology_of(const Scenario& scenario) {
+  World world;
+  world.scenario_ = scenario;
+  world.build_topology();
+  return world.topology_;
 }
 
 void World::build_topology() {
@@ -185,11 +172,15 @@ Result<> World::build_nodes(const WorldOptions& options) {
     std::unique_ptr<models::Device> device;
     models::Hypervisor* hypervisor = nullptr;
     models::Host* host = nullptr;
+    const models::Router* router = nullptr;
     switch (spec.kind) {
-      case NodeKind::router:
-        device = std::make_unique<models::Router>(
+      case NodeKind::router: {
+        auto made = std::make_unique<models::Router>(
             std::move(node), topology_, hash_string(spec.name, options.seed), u.hash_gre_key);
+        router = made.get();
+        device = std::move(made);
         break;
+      }
       case NodeKind::bridge:
       case NodeKind::hub:
         device = std::make_unique<models::Bridge>(std::move(node), spec.kind == NodeKind::bridge);
@@ -210,18 +201,8 @@ Result<> World::build_nodes(const WorldOptions& options) {
       }
       case NodeKind::hypervisor: {
         models::HypervisorConfig config;
-        const std::size_t uplink = node.ports.empty() ? 0 : node.ports[0].config.link;
-        std::uint32_t mtu = node.ports.empty() ? 9000 : node.ports[0].config.mtu;
-        Mac gateway_mac{};
-        if (!node.ports.empty()) {
-          const auto& l = u.links[uplink];
-          gateway_mac = u.nodes[l.a == i ? l.b : l.a].mac;
-        }
-        config.vtep = {.address = spec.address.value_or(IpAddress{}),
-                       .mac = spec.mac,
-                       .next_hop = gateway_mac,
-                       .underlay_mtu = mtu,
-                       .stt_ports = true};
+        config.vtep = vtep_of(u, i);
+        const std::uint32_t mtu = config.vtep.underlay_mtu;
         const auto [tunnel, tunnel_type] = tunnel_of(o.encapsulation);
         config.tunnel = tunnel;
         config.caches = o.caches;
@@ -243,7 +224,7 @@ Result<> World::build_nodes(const WorldOptions& options) {
               *spec.gateway;
           config.gateway = *spec.gateway;
         }
-        config.gateway_mac = gateway_mac;
+        config.gateway_mac = config.vtep.next_hop;
         // In band nobody knows the latency beforehand: some round trips of any fabric of one site.
         const Duration latency = o.control.in_band ? milliseconds(2) : o.control.latency;
         config.boot_delay = latency * 2 + milliseconds(1);
@@ -269,6 +250,7 @@ Result<> World::build_nodes(const WorldOptions& options) {
     nodes_.push_back(&device->node());
     hypervisors_.push_back(hypervisor);
     hosts_.push_back(host);
+    routers_.push_back(router);
     const auto lp = engine_->add(spec.name, std::move(device), weight);
     WEFT_CHECK(lp.value == i);
     if (hypervisor != nullptr || host != nullptr)

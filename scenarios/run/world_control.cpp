@@ -77,6 +77,18 @@ control::Acl World::acl_of(std::size_t tenant, const PolicyRuleSpec& rule) {
   return acl;
 }
 
+World::Desired World::desired_by(const Scenario& scenario) {
+  World world;
+  world.scenario_ = scenario;
+  world.build_intent();
+  return {std::move(world.intent_), std::move(world.origins_)};
+}
+
+const control::Intent* World::intent() const {
+  return controller_ != nullptr && controller_->is_running() ? &controller_->controller()->intent()
+                                                             : nullptr;
+}
+
 void World::build_intent() {
   for (std::size_t i = 0; i < scenario_.tenants.size(); ++i) {
     const auto& t = scenario_.tenants[i];

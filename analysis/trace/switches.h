@@ -1,0 +1,40 @@
+// Switches: the virtual switches of all hypervisors at one moment, for tracer.h. Two kinds: those
+// of a network at rest, made here from the desired state when they are first asked for, and those
+// of a simulation that has been run to a time (scenarios/run/trace_world.h).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "analysis/trace/network_view.h"
+#include "datapath/trace.h"
+
+namespace weft::analysis {
+
+class Switches {
+ public:
+  struct Seat {
+    std::size_t hypervisor = 0;  ///< index into NetworkView::hypervisors
+    datapath::PortNo port{};
+  };
+
+  virtual ~Switches() = default;
+  /// Where a port's guest is; nothing: nowhere.
+  virtual std::optional<Seat> seat_of(const std::string& port) const = 0;
+  /// The logical port at an OpenFlow port; empty: none.
+  virtual std::string port_at(const Seat& seat) const = 0;
+  /// Why the guest there takes nothing now; nothing: it does.
+  virtual std::optional<DropReason> refusal_at(const Seat& seat) const = 0;
+  virtual datapath::TraceResult trace(const Seat& seat, const Packet& packet,
+                                      const datapath::TraceOptions& options) = 0;
+  /// Where packets to trace come from.
+  virtual PacketPool& pool() = 0;
+};
+
+/// At rest: the control plane has converged, everything is up, no connection is established, and
+/// the clock stands at zero. A switch is compiled when it is first asked. `view` must outlive it.
+std::unique_ptr<Switches> switches_at_rest(const NetworkView& view);
+
+}  // namespace weft::analysis
