@@ -27,9 +27,11 @@ RuleMeaning::RuleMeaning(const NetworkView& view, const AddressBook& book)
     ports_.emplace(std::pair(row.network, row.key), "port " + id);
     macs_.emplace(std::pair(row.network, row.mac.to_u64()), "port " + id);
   }
-  for (const auto& [id, row] : intent.routers())
+  for (const auto& [id, row] : intent.routers()) {
+    routers_.emplace(control::kRouterDatapath + row.key, id);
     for (const auto& port : row.ports)
       macs_.emplace(std::pair(port.network, port.mac.to_u64()), "router " + id);
+  }
 }
 
 void RuleMeaning::name(std::uint64_t cookie, std::string text) {
@@ -57,7 +59,10 @@ std::string RuleMeaning::intent(const datapath::Rule& rule) const {
   const Match& m = rule.match;
   const auto exactly = [&m](datapath::FieldPlace p) { return m.mask.get(p) == p.ones(); };
   if (!exactly(place::metadata)) return {};
-  const auto network = networks_.find(m.value.get(place::metadata));
+  const std::uint64_t datapath = m.value.get(place::metadata);
+  if (const auto router = routers_.find(datapath); router != routers_.end())
+    return "router " + router->second;
+  const auto network = networks_.find(datapath);
   if (network == networks_.end()) return {};
   const auto look_up = [&](const auto& table, std::uint64_t key) -> std::string {
     const auto found = table.find(std::pair(network->second, key));

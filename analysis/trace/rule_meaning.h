@@ -1,7 +1,7 @@
 // What a rule of a virtual switch stands for: the stage of the logical pipeline, and the row of the
 // desired state that it was made from. Rules of policies, routes, NAT and load balancers carry
 // their row's cookie; of the others the match says what they are about: a network (metadata), a
-// port of it (its key, MAC or address), a router (its MAC or address).
+// port of it (its key, MAC or address), a router (its own metadata, MAC or address).
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,7 @@ class RuleMeaning {
   const AddressBook& book_;
   std::map<std::uint64_t, std::string> rows_;                           // by cookie
   std::map<std::uint64_t, std::string> networks_;                       // by VNI
+  std::map<std::uint64_t, std::string> routers_;                        // by metadata
   std::map<std::pair<std::string, std::uint64_t>, std::string> ports_;  // network, key
   std::map<std::pair<std::string, std::uint64_t>, std::string> macs_;   // network, MAC
 };
