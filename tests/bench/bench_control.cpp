@@ -6,6 +6,7 @@
 
 #include "control/compile.h"
 #include "control/controller.h"
+#include "control/expression_match.h"
 #include "control/rules.h"
 
 namespace weft::control {
@@ -215,6 +216,55 @@ void agent_full_state(benchmark::State& state) {
   state.counters["rules"] = static_cast<double>(rules);
 }
 BENCHMARK(agent_full_state)->Arg(100)->Arg(1000)->Arg(5000)->Unit(benchmark::kMillisecond);
+
+/// An ACL's match over an address set of N members, to matches, and as texts: time per match.
+void expression_to_matches(benchmark::State& state) {
+  const auto members = static_cast<std::uint32_t>(state.range(0));
+  NameTable names;
+  names.ports = {{"app-1", 1}};
+  names.port_groups = {{"app", {"app-1"}}};
+  for (std::uint32_t i = 0; i < members; ++i)
+    names.address_sets["web"].push_back(parse_constant(Ip4{0x0a000000 + 7 * i}.text()).value());
+  const auto acl =
+      parse_expression("outport == @app && ip4 && ip4.src == $web && tcp.dst == 8080").value();
+  const bool texts = state.range(1) != 0;
+  for (auto _ : state) {
+    const auto matches = to_matches(acl, names).value();
+    WEFT_CHECK(matches.size() == members);
+    if (texts)
+      for (const auto& m : matches) benchmark::DoNotOptimize(datapath::format_match(m).size());
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * members);
+}
+BENCHMARK(expression_to_matches)
+    ->ArgNames({"members", "texts"})
+    ->Args({1, 0})
+    ->Args({5000, 0})
+    ->Args({5000, 1})
+    ->Unit(benchmark::kMicrosecond);
+
+/// A member joins a set of 5,000: the matches of this member.
+void expression_one_element(benchmark::State& state) {
+  NameTable names;
+  names.ports = {{"app-1", 1}};
+  names.port_groups = {{"app", {"app-1"}}};
+  for (std::uint32_t i = 0; i < 5000; ++i)
+    names.address_sets["web"].push_back(parse_constant(Ip4{0x0a000000 + 7 * i}.text()).value());
+  const auto acl =
+      parse_expression("outport == @app && ip4 && ip4.src == $web && tcp.dst == 8080").value();
+  const Reference reference{Operand::Kind::address_set, "web"};
+  const Element element{parse_constant("10.9.9.9").value(), ""};
+  for (auto _ : state)
+    benchmark::DoNotOptimize(to_matches(acl, names, reference, element).value().size());
+}
+BENCHMARK(expression_one_element)->Unit(benchmark::kMicrosecond);
+
+void expression_parse(benchmark::State& state) {
+  for (auto _ : state)
+    benchmark::DoNotOptimize(
+        parse_expression("outport == @app && ip4 && ip4.src == $web && tcp.dst == 8080").ok());
+}
+BENCHMARK(expression_parse)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace weft::control

@@ -12,6 +12,7 @@
 #include "datapath/rule.h"
 #include "datapath/wire/wire.h"
 #include "tests/fuzz/switch_entry.h"
+#include "tests/fuzz/target.h"
 #include "tests/fuzz/wire_entry.h"
 
 namespace weft::fuzz {
@@ -209,10 +210,6 @@ inline void rule_one(std::span<const std::uint8_t> input) {
              printed, datapath::format_rule(*again));
 }
 
-struct Target {
-  const char* name;  ///< fuzz_NAME.cpp, corpus/NAME
-  void (*run)(std::span<const std::uint8_t>);
-};
 inline constexpr Target kTargets[] = {
     {"parse", parse_one},
     {"tunnel", tunnel_one},
