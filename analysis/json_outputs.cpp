@@ -308,6 +308,7 @@ std::string summary_json(const Results& results) {
         {"bytes", c.bytes},
         {"lost", c.lost},
         {"resyncs", c.resyncs},
+        {"unprogrammed", c.unprogrammed},
         {"programming", latency_json(latency_of(std::span<const Sample>(c.programming)))}}},
       {"caches", std::move(caches)},
       {"links", links_json(results)},

@@ -272,6 +272,7 @@ struct ControlResult {
   std::uint64_t lost = 0;
   std::uint64_t resyncs = 0;
   std::vector<Sample> programming;  ///< change of intent to last rule in place
+  std::uint64_t unprogrammed = 0;   ///< changes that were not in place everywhere at the end
 };
 
 struct LogDetail {

@@ -255,9 +255,11 @@ class Summary {
                     format_count(c.lost), counted(c.resyncs, "resync"));
     const LatencyFigures f = latency_of(std::span<const Sample>(c.programming));
     if (f.count > 0) {
-      text += fmt::format(" · rules in place after {} (p50), {} (max)", human_duration(f.p50),
-                          human_duration(f.max));
+      text += fmt::format(" · rules in place after {} (p50), {} (p99), {} (max)",
+                          human_duration(f.p50), human_duration(f.p99), human_duration(f.max));
     }
+    if (c.unprogrammed > 0)
+      text += fmt::format(" · {} not in place everywhere", counted(c.unprogrammed, "change"));
     paragraph(text, 2);
   }
 

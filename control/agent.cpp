@@ -34,6 +34,7 @@ struct Agent::Impl {
   std::map<RuleKey, RuleBody> all_mirrored_rules() {
     std::map<RuleKey, RuleBody> out;
     for (const auto& [key, value] : link.mirror()) {
+      if (key == kVersionKey) continue;
       auto rule = parse_rule_record_key(key);
       auto body = decode_rule_body(*value);
       if (rule && body)
@@ -48,7 +49,7 @@ struct Agent::Impl {
   /// came and went within it never was.
   std::vector<RuleChange> mirrored_changes(const std::vector<RecordChange>& records) {
     struct Word {
-      bool fresh = false;
+      std::optional<RuleBody> before;
       std::optional<RuleBody> last;
     };
     std::map<RuleKey, Word> words;
@@ -59,11 +60,14 @@ struct Agent::Impl {
         ++stats.ignored;
         continue;
       }
-      words.try_emplace(std::move(*rule), Word{r.fresh, {}}).first->second.last = std::move(body);
+      auto before = r.before ? decode_rule_body(*r.before) : std::nullopt;
+      words.try_emplace(std::move(*rule), Word{std::move(before), {}}).first->second.last =
+          std::move(body);
     }
     std::vector<RuleChange> out;
     for (auto& [key, word] : words)
-      if (word.last || !word.fresh) out.push_back({key, std::move(word.last)});
+      if (word.last || word.before)
+        out.push_back({key, std::move(word.last), std::move(word.before)});
     return out;
   }
 
@@ -75,12 +79,12 @@ struct Agent::Impl {
       if (!flow) continue;  // somebody else's
       const auto it = target.find(flow->key);
       if (it == target.end()) {
-        out.push_back({flow->key, std::nullopt});
+        out.push_back({flow->key, std::nullopt, flow->body});
       } else if (it->second == flow->body) {
         target.erase(it);
       }
     }
-    for (auto& [key, body] : target) out.push_back({key, std::move(body)});
+    for (auto& [key, body] : target) out.push_back({key, std::move(body), {}});
     return out;
   }
 
@@ -110,6 +114,17 @@ struct Agent::Impl {
       return;
     }
     install(central() ? mirrored_changes(records) : rules.update());
+  }
+
+  /// 0: none among them.
+  static std::uint64_t take_version(std::vector<RecordChange>& changes) {
+    std::uint64_t version = 0;
+    std::erase_if(changes, [&](const RecordChange& c) {
+      if (c.key != kVersionKey) return false;
+      if (c.value) version = decode_version(*c.value).value_or(0);
+      return true;
+    });
+    return version;
   }
 
   void report(const LocalPort& port) {
@@ -143,7 +158,9 @@ void Agent::on_message(const Bytes& bytes, Time now) {
   impl_->now = now;
   std::vector<RecordChange> changes;
   if (!impl_->link.receive(bytes, now, changes)) ++impl_->stats.ignored;
+  const std::uint64_t version = impl_->take_version(changes);
   if (!changes.empty() || !impl_->installed_once) impl_->apply(changes);
+  if (version != 0 && impl_->installed_once) impl_->stats.version = version;
 }
 
 void Agent::port_up(const LocalPort& port, Time now) {
@@ -193,7 +210,8 @@ const AgentStats& Agent::stats() const {
   s.retransmits = link.retransmits;
   s.resyncs = link.full_states_received;
   s.records = impl_->link.mirror().size();
-  s.rules = impl_->central() ? impl_->link.mirror().size() : impl_->rules.size();
+  const std::size_t mirrored = s.records - impl_->link.mirror().count(std::string(kVersionKey));
+  s.rules = impl_->central() ? mirrored : impl_->rules.size();
   if (!impl_->installed_once) s.rules = 0;
   return s;
 }

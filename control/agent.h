@@ -113,6 +113,7 @@ struct AgentStats {
   std::uint64_t records = 0;  ///< mirrored now
   std::uint64_t rules = 0;    ///< installed now
   std::uint64_t rules_added = 0, rules_deleted = 0;
+  std::uint64_t version = 0;  ///< of the controller's transactions that is installed
 };
 
 class Agent {

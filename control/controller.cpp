@@ -64,6 +64,7 @@ struct Controller::Impl {
     for (const std::string& name : options.hypervisors)
       if (host_index.emplace(name, hosts.size()).second)
         hosts.emplace_back(name, options.session, options.timing);
+    version = options.session;
   }
 
   // --- locations ---------------------------------------------------------------------------------
@@ -226,6 +227,7 @@ struct Controller::Impl {
 
   void publish(std::size_t h, const std::string& key, const RecordValue& value) {
     Host& host = hosts[h];
+    if (transacting) affected.insert(h);
     if (options.style == Style::central) {
       if (host.rules) host.rules->set_record(key, value);
       rules_dirty.insert(h);
@@ -266,7 +268,8 @@ struct Controller::Impl {
     if (options.style != Style::central || !host.chassis) return;
     std::vector<std::string> keys;
     for (const auto& [key, value] : host.link.published()) keys.push_back(key);
-    for (const std::string& key : keys) host.link.erase(key);
+    for (const std::string& key : keys)
+      if (key != kVersionKey) host.link.erase(key);
     host.rules = std::make_unique<HostRules>(*host.chassis, options.faults);
     for (const auto& [key, value] : expected_records(host)) host.rules->set_record(key, value);
     for (const auto& [name, report] : host.reports)
@@ -321,6 +324,20 @@ struct Controller::Impl {
 
   // --- intent ------------------------------------------------------------------------------------
 
+  /// Takes it, and lets everybody whom it concerns know its number.
+  void transact(const std::vector<RowChange>& changes) {
+    transacting = true;
+    take_intent(changes);
+    transacting = false;
+    Asked record{++version, now, {}};
+    const auto number = std::make_shared<const std::string>(encode_version(version));
+    for (const std::size_t h : std::exchange(affected, {})) {
+      record.hypervisors.push_back(hosts[h].name);
+      hosts[h].link.set(std::string(kVersionKey), number);
+    }
+    asked.push_back(std::move(record));
+  }
+
   void take_intent(const std::vector<RowChange>& changes) {
     for (const RowChange& change : changes) {
       note_cookies(change);
@@ -350,8 +367,14 @@ struct Controller::Impl {
 
   void note_cookies(const RowChange& change) {
     if (!change.after) return;
-    if (const Acl* acl = std::get_if<Acl>(&*change.after))
-      cookies[acl->cookie] = {acl->tenant, acl->name, true};
+    std::visit(
+        [&](const auto& row) {
+          if constexpr (requires { row.cookie; })
+            if (row.cookie != 0)
+              cookies[row.cookie] = {intent.tenant_of(*change.after), row.name,
+                                     std::is_same_v<std::decay_t<decltype(row)>, Acl>};
+        },
+        *change.after);
     if (const Tenant* tenant = std::get_if<Tenant>(&*change.after))
       if (tenant->has_policy) cookies[tenant->default_cookie] = {tenant->name, "default", true};
   }
@@ -442,6 +465,10 @@ struct Controller::Impl {
   bool restarted = false;
   bool relearning = false;
   Time relearn_until{};
+  bool transacting = false;
+  std::set<std::size_t> affected;  // by the transaction at hand
+  std::uint64_t version = 0;
+  std::vector<Asked> asked;
   mutable ControllerStats stats;
 };
 
@@ -458,16 +485,7 @@ Result<Controller> Controller::restored(ControllerOptions options, const Bytes& 
   c.impl_->intent = std::move(*intent);
   c.impl_->restarted = true;
   std::vector<RowChange> all;
-  const auto add = [&](const auto& rows) {
-    for (const auto& [name, row] : rows) all.push_back({std::nullopt, Row(row)});
-  };
-  add(c.intent().tenants());
-  add(c.intent().networks());
-  add(c.intent().routers());
-  add(c.intent().ports());
-  add(c.intent().groups());
-  add(c.intent().address_sets());
-  add(c.intent().acls());
+  for (Row& row : c.intent().all_rows()) all.push_back({std::nullopt, std::move(row)});
   c.impl_->take_intent(all);
   return c;
 }
@@ -491,7 +509,7 @@ Result<> Controller::transact(const Transaction& transaction, Time now) {
     return changes.error();
   }
   ++impl_->stats.transactions;
-  impl_->take_intent(*changes);
+  impl_->transact(*changes);
   return {};
 }
 
@@ -577,6 +595,8 @@ std::optional<CookieMeaning> Controller::describe_cookie(std::uint64_t cookie) c
   return it->second;
 }
 
+const std::vector<Asked>& Controller::asked() const { return impl_->asked; }
+
 const ControllerStats& Controller::stats() const {
   ControllerStats& s = impl_->stats;
   s.messages_in = s.messages_out = s.bytes_in = s.bytes_out = 0;
@@ -623,7 +643,7 @@ std::string Controller::check_recompute() const {
       if (*it->second != *value) return "different " + key;
     }
     for (const auto& [key, value] : have)
-      if (!want.contains(key)) return "left over " + key;
+      if (!want.contains(key) && key != kVersionKey) return "left over " + key;
     return {};
   };
   if (const std::string d = compare(locations, m.locations); !d.empty()) return "locations: " + d;

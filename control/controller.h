@@ -48,6 +48,13 @@ struct ControllerStats {
   std::uint64_t moves = 0;     ///< ports that changed hypervisors
 };
 
+/// A transaction that was applied, and who has something to install because of it.
+struct Asked {
+  std::uint64_t version = 0;
+  Time at{};
+  std::vector<std::string> hypervisors;  ///< sorted by their order in the options
+};
+
 /// What the cookie of a rule stands for.
 struct CookieMeaning {
   std::string tenant;  ///< empty for rules of the infrastructure
@@ -82,6 +89,9 @@ class Controller {
   /// Names every cookie that was ever given, removed rules too.
   std::optional<CookieMeaning> describe_cookie(std::uint64_t cookie) const;
   const ControllerStats& stats() const;
+  /// Transactions of this life, oldest first. A hypervisor has installed one when its agent's
+  /// version is not less.
+  const std::vector<Asked>& asked() const;
 
   /// Compiles everything anew and compares; empty, or what differs first.
   std::string check_recompute() const;

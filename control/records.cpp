@@ -100,6 +100,18 @@ std::optional<LocationRecord> decode_location(std::string_view bytes) {
   return if_finished(r, std::move(record));
 }
 
+std::string encode_version(std::uint64_t version) {
+  std::string out;
+  Writer(out).u64(version);
+  return out;
+}
+
+std::optional<std::uint64_t> decode_version(std::string_view bytes) {
+  Reader r(bytes);
+  const std::uint64_t version = r.u64();
+  return if_finished(r, version);
+}
+
 std::string encode(const RuleBody& body) {
   std::string out;
   Writer w(out);

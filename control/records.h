@@ -9,6 +9,7 @@
 //   q/DDDDDDD/KKKK           flows that only the port's own hypervisor needs
 //   a/PROFILE/ACL|SOURCE     flows of one policy rule for one profile and one of its sources
 //   a/PROFILE/|default       the profile's default
+//   version                  the transaction up to which this is
 //   R/TTPPPP/MATCH           style central: a rule (priority stored inverted: high first)
 //
 //   chassis                  from an agent: VTEP, tunnel port and type
@@ -70,6 +71,12 @@ std::optional<LocationRecord> decode_location(std::string_view bytes);
 
 std::string encode(const RuleBody& body);
 std::optional<RuleBody> decode_rule_body(std::string_view bytes);
+
+/// From the controller: the number of the transaction that all the rest is of (what a hypervisor
+/// has installed is known by it). Only with other changes.
+inline constexpr std::string_view kVersionKey = "version";
+std::string encode_version(std::uint64_t version);
+std::optional<std::uint64_t> decode_version(std::string_view bytes);
 
 inline constexpr std::string_view kChassisKey = "chassis";
 inline constexpr std::string_view kReportPrefix = "port/";

@@ -210,6 +210,7 @@ void Replica::commit(std::vector<RecordChange>& changes) {
   for (auto& [key, value] : uncommitted_) {
     const auto it = mirror_.find(key);
     const bool fresh = it == mirror_.end();
+    RecordValue before = fresh ? nullptr : it->second;
     if (!value) {
       if (it == mirror_.end()) continue;
       mirror_.erase(it);
@@ -220,7 +221,7 @@ void Replica::commit(std::vector<RecordChange>& changes) {
     } else {
       it->second = value;
     }
-    changes.push_back({key, std::move(value), fresh});
+    changes.push_back({key, std::move(value), fresh, std::move(before)});
   }
   uncommitted_.clear();
 }

@@ -45,8 +45,9 @@ using RecordTable = std::map<std::string, RecordValue>;
 
 struct RecordChange {
   std::string key;
-  RecordValue value;   ///< null: removed
-  bool fresh = false;  ///< there was no such record before
+  RecordValue value;     ///< null: removed
+  bool fresh = false;    ///< there was no such record before
+  RecordValue before{};  ///< null: fresh
 };
 
 struct ReplicaStats {

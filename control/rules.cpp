@@ -282,8 +282,8 @@ std::vector<RuleChange> HostRules::update() {
   std::vector<RuleChange> changes;
   for (const auto& [key, before] : touched_) {
     const RuleBody* now = winner(key);
-    if (now == nullptr && before) changes.push_back({key, std::nullopt});
-    if (now != nullptr && (!before || *before != *now)) changes.push_back({key, *now});
+    if (now == nullptr && before) changes.push_back({key, std::nullopt, before});
+    if (now != nullptr && (!before || *before != *now)) changes.push_back({key, *now, before});
   }
   touched_.clear();
   return changes;
@@ -296,14 +296,18 @@ std::map<RuleKey, RuleBody> HostRules::rules() const {
 }
 
 void sort_for_installation(std::vector<RuleChange>& changes) {
-  const auto removed = std::stable_partition(
-      changes.begin(), changes.end(), [](const RuleChange& c) { return c.body.has_value(); });
-  std::stable_sort(changes.begin(), removed, [](const RuleChange& a, const RuleChange& b) {
-    return a.key.table > b.key.table;
-  });
-  std::stable_sort(removed, changes.end(), [](const RuleChange& a, const RuleChange& b) {
-    return a.key.table < b.key.table;
-  });
+  const auto forbids = [](const std::optional<RuleBody>& body) {
+    return body && (body->actions.find("drop") != std::string::npos ||
+                    body->actions.find("reject") != std::string::npos);
+  };
+  // Table, then (removal: allowances first; addition: denials first).
+  const auto rank = [&](const RuleChange& c) {
+    const bool adds = c.body.has_value();
+    const bool denies = forbids(adds ? c.body : c.before);
+    return std::pair(adds ? 255 - c.key.table : 256 + c.key.table, adds ? !denies : denies);
+  };
+  std::stable_sort(changes.begin(), changes.end(),
+                   [&](const RuleChange& a, const RuleChange& b) { return rank(a) < rank(b); });
 }
 
 }  // namespace weft::control

@@ -29,7 +29,8 @@ namespace weft::control {
 
 struct RuleChange {
   RuleKey key;
-  std::optional<RuleBody> body;  ///< none: delete
+  std::optional<RuleBody> body;      ///< none: delete
+  std::optional<RuleBody> before{};  ///< as installed so far, as far as is known
 };
 
 class HostRules {
@@ -85,6 +86,14 @@ class HostRules {
 
 /// Additions, later stages first, then removals, earlier stages first: at no moment does a packet
 /// reach a stage whose rules are missing because of the order.
+///
+/// Within a table of policy: what forbids is added before what allows, and what allows is removed
+/// before what forbids. So at every moment between old (D, A: denials and allowances) and new
+/// (D', A') the table holds one of
+///    D and part of D', A    |  D, D', A and part of A'  |  D, D', A', part of A  |  part of D, D',
+///    A'
+/// and the rule that decides, if it allows, is the one that decides among D, A or among D', A': no
+/// moment lets a connection through that both the old and the new policy forbid.
 void sort_for_installation(std::vector<RuleChange>& changes);
 
 }  // namespace weft::control

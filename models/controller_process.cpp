@@ -42,6 +42,7 @@ void ControllerProcess::act(sim::Context& context, std::uint64_t index) {
       if (!controller_) break;
       saved_ = controller_->snapshot();
       before_ = total_stats();
+      asked_before_ = asked();
       controller_.reset();
       context.cancel(timer_);
       transport_.running(false);
@@ -59,16 +60,30 @@ void ControllerProcess::act(sim::Context& context, std::uint64_t index) {
       break;
     }
     case ControllerAction::Kind::transact:
+    case ControllerAction::Kind::request: {
       if (!controller_) {
         entry.text += ": refused, the controller is stopped";
         entry.refused = true;
         break;
       }
-      if (const auto done = controller_->transact(action.transaction, context.now()); !done.ok()) {
+      control::Transaction transaction = action.transaction;
+      if (action.kind == ControllerAction::Kind::request) {
+        const auto port = controller_->intent().ports().find(action.port);
+        if (port == controller_->intent().ports().end()) {
+          entry.text += ": refused, there is no such port any more";
+          entry.refused = true;
+          break;
+        }
+        control::Port row = port->second;
+        row.requested = action.hypervisor;
+        transaction.update(std::move(row));
+      }
+      if (const auto done = controller_->transact(transaction, context.now()); !done.ok()) {
         entry.text += ": refused, " + done.error().message;
         entry.refused = true;
       }
       break;
+    }
   }
   log_.push_back(std::move(entry));
 }
@@ -83,6 +98,12 @@ void ControllerProcess::flush(sim::Context& context) {
   } else if (!context.armed(timer_) || context.deadline(timer_) != next) {
     context.arm(timer_, std::max(next, context.now()), kControlTimer, 0, 0);
   }
+}
+
+std::vector<control::Asked> ControllerProcess::asked() const {
+  std::vector<control::Asked> all = asked_before_;
+  if (controller_) all.insert(all.end(), controller_->asked().begin(), controller_->asked().end());
+  return all;
 }
 
 control::ControllerStats ControllerProcess::total_stats() const {

@@ -22,9 +22,10 @@ namespace weft::models {
 
 /// Something that a command does to the controller.
 struct ControllerAction {
-  enum class Kind : std::uint8_t { stop, start, transact } kind = Kind::transact;
+  enum class Kind : std::uint8_t { stop, start, transact, request } kind = Kind::transact;
   control::Transaction transaction;
-  std::string what;  ///< for the log
+  std::string port, hypervisor;  ///< request: where the port is wanted from now on
+  std::string what;              ///< for the log
 };
 
 class ControllerProcess {
@@ -68,6 +69,8 @@ class ControllerProcess {
   /// The running controller, or nullptr while it is stopped.
   const control::Controller* controller() const { return controller_ ? &*controller_ : nullptr; }
   control::ControllerStats total_stats() const;
+  /// Of all its lives.
+  std::vector<control::Asked> asked() const;
   ControlCounters counters() const { return transport_.counters(); }
 
  private:
@@ -79,6 +82,7 @@ class ControllerProcess {
   std::optional<control::Controller> controller_;
   control::Bytes saved_;
   control::ControllerStats before_{};  ///< of controllers that were stopped
+  std::vector<control::Asked> asked_before_;
   sim::TimerId timer_;
   std::vector<Entry> log_;
 };

@@ -171,7 +171,11 @@ void Hypervisor::settle() {
 
 void Hypervisor::hear(const std::vector<std::uint8_t>& message) {
   node_.context().note(message.size(), hash_bytes(std::as_bytes(std::span{message})));
-  if (agent_ && node_.up) agent_->on_message(message, node_.now());
+  if (!agent_ || !node_.up) return;
+  agent_->on_message(message, node_.now());
+  const std::uint64_t version = agent_->stats().version;
+  if (version > (installed_.empty() ? 0 : installed_.back().version))
+    installed_.push_back({version, node_.now()});
 }
 
 void Hypervisor::boot() {

@@ -120,6 +120,12 @@ class Hypervisor final : public Device {
   const datapath::Pipeline& pipeline() const { return pipeline_; }
   datapath::Pipeline& pipeline() { return pipeline_; }
   const control::Agent* agent() const { return agent_ ? &*agent_ : nullptr; }
+  /// When each version of the controller's transactions was installed, oldest first.
+  struct Installed {
+    std::uint64_t version = 0;
+    Time at{};
+  };
+  const std::vector<Installed>& installed() const { return installed_; }
   const ControlCounters& control_counters() const;
   /// Unicast packets for its VM that were dropped here because it had been moved away (a plan
   /// event): while it was paused, and after that until the last sender knew its new place.
@@ -178,6 +184,7 @@ class Hypervisor final : public Device {
   bool pumping_ = false;
 
   std::unique_ptr<Sink> sink_;
+  std::vector<Installed> installed_;
   std::optional<control::Agent> agent_;
   ControlLink to_controller_;
   std::optional<IpAddress> controller_;

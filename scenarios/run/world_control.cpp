@@ -339,14 +339,10 @@ void World::build_plan() {
       for (const std::size_t host : candidates[vm])
         event.parts.push_back({lp(host), EventClass::command, models::kCommand, 0, i, {}});
       // The destination is asked for ahead of time, so that its rules are there when the VM is.
-      const auto& spec_vm = scenario_.tenants[*m.vm.tenant].vms[m.vm.index];
       models::ControllerAction action;
-      action.transaction.update(
-          control::Port{.name = vm,
-                        .network = network_name(*m.vm.tenant, spec_vm.network),
-                        .mac = spec_vm.mac,
-                        .addresses = spec_vm.addresses,
-                        .requested = u.nodes[m.to].name});
+      action.kind = models::ControllerAction::Kind::request;
+      action.port = vm;
+      action.hypervisor = u.nodes[m.to].name;
       action.what = fmt::format("{} is requested on {}", vm, u.nodes[m.to].name);
       event.parts.push_back(controller_part(std::move(action), {}));
     } else if (spec.fail) {

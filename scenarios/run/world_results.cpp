@@ -440,6 +440,31 @@ analysis::LogEntry World::command_entry(std::size_t index, Time at, bool over) c
   return entry;
 }
 
+/// For each transaction: from being asked to the last rule that it changed anywhere. One that is
+/// not installed everywhere yet (a hypervisor is cut off, the run ended) has no figure, and is
+/// counted.
+void World::fill_programming(analysis::ControlResult& out) const {
+  std::map<std::string, const models::Hypervisor*> by_name;
+  for (std::size_t i = 0; i < hypervisors_.size(); ++i)
+    if (hypervisors_[i] != nullptr) by_name[scenario_.underlay.nodes[i].name] = hypervisors_[i];
+  for (const control::Asked& asked : controller_->asked()) {
+    if (asked.hypervisors.empty()) continue;
+    std::optional<Time> last = asked.at;
+    for (const std::string& name : asked.hypervisors) {
+      const auto& installed = by_name.at(name)->installed();
+      const auto it = std::find_if(installed.begin(), installed.end(),
+                                   [&](const auto& i) { return i.version >= asked.version; });
+      if (it == installed.end()) last.reset();
+      if (!last) break;
+      last = std::max(*last, it->at);
+    }
+    if (last)
+      out.programming.push_back({asked.at, *last - asked.at, 0});
+    else
+      ++out.unprogrammed;
+  }
+}
+
 void World::fill_control(analysis::Results& out) {
   const auto count = [&](const models::ControlCounters& counters) {
     out.control.messages += counters.messages;
@@ -449,6 +474,7 @@ void World::fill_control(analysis::Results& out) {
   if (controller_ != nullptr) {
     const auto stats = controller_->total_stats();
     out.control.resyncs = stats.resyncs;
+    fill_programming(out.control);
     count(controller_->counters());
     for (const auto& e : controller_->log())
       out.log.push_back({.at = e.at,
