@@ -119,7 +119,7 @@ std::optional<Cube> Cube::existing() const {
 
 std::strong_ordering Cube::operator<=>(const Cube& other) const {
   const auto by_mask = match_.mask <=> other.match_.mask;
-  return by_mask != 0 ? by_mask : match_.value <=> other.match_.value;
+  return std::is_neq(by_mask) ? by_mask : match_.value <=> other.match_.value;
 }
 
 bool CubeSet::contains(const FlowKey& key) const {

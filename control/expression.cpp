@@ -182,7 +182,7 @@ class Parser {
       return resident(negated);
     }
     const Subject s = subject();
-    if (failed_) return {};
+    if (failed_ || s.symbol == nullptr) return {};
     if (is_relation(token_.kind)) {
       const int column = token_.column;
       const Relation r = relation_of(token_.kind);

@@ -10,7 +10,10 @@ namespace {
 Ip6 both(Ip6 a, Ip6 b) { return {a.high & b.high, a.low & b.low}; }
 Ip6 either(Ip6 a, Ip6 b) { return {a.high | b.high, a.low | b.low}; }
 Ip6 without(Ip6 a, Ip6 b) { return {a.high & ~b.high, a.low & ~b.low}; }
-Ip6 bit_at(unsigned n) { return n >= 64 ? Ip6{1ULL << (n - 64), 0} : Ip6{0, 1ULL << n}; }
+Ip6 bit_at(unsigned n) {
+  const std::uint64_t bit = 1ULL << (n % 64);
+  return n >= 64 ? Ip6{bit, 0} : Ip6{0, bit};
+}
 bool is_zero(Ip6 a) { return a == Ip6{}; }
 
 /// Length of a mask that is a prefix of `width` bits; -1 if it is none.

@@ -158,8 +158,8 @@ Result<Constant> parse_constant(std::string_view text) {
   auto value = read_plain(text.substr(0, slash));
   if (!value || slash == std::string_view::npos) return value;
   Constant out = *value;
-  const auto mask = read_plain(text.substr(slash + 1));
-  if (!mask) return mask.error();
+  auto mask = read_plain(text.substr(slash + 1));
+  if (!mask) return mask;
   const unsigned width = address_width(out.form);
   const bool ip = out.form == Constant::Form::ip4 || out.form == Constant::Form::ip6;
   out.masked = true;
@@ -208,7 +208,7 @@ std::string quoted(std::string_view text) {
   return out + '"';
 }
 
-Result<> Lexer::skip_blanks() {
+std::optional<Error> Lexer::skip_blanks() {
   while (at_ < text_.size()) {
     if (is_blank(text_[at_])) {
       ++at_;
@@ -226,7 +226,7 @@ Result<> Lexer::skip_blanks() {
       break;
     }
   }
-  return {};
+  return std::nullopt;
 }
 
 Result<Token> Lexer::string(Token token) {
@@ -302,7 +302,7 @@ Result<Token> Lexer::number(Token token, std::size_t length) {
 }
 
 Result<Token> Lexer::next() {
-  if (auto r = skip_blanks(); !r) return r.error();
+  if (auto error = skip_blanks()) return std::move(*error);
   Token token;
   token.column = static_cast<int>(at_) + 1;
   if (at_ == text_.size()) return token;

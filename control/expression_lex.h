@@ -1,6 +1,7 @@
 // The words of match expressions, one at a time (for expression.cpp).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -46,7 +47,7 @@ class Lexer {
   Result<Token> next();
 
  private:
-  Result<> skip_blanks();
+  std::optional<Error> skip_blanks();
   Result<Token> string(Token token);
   Result<Token> number(Token token, std::size_t length);
 

@@ -51,18 +51,19 @@ Result<std::vector<Constant>> numbers_of(const Expression& e, const Resolver& na
   return out;
 }
 
-Result<std::vector<std::string>> ports_of(const Expression& e, const Resolver& names) {
-  std::vector<std::string> out;
+/// The ports that a comparison names, groups and all.
+std::optional<Error> collect_ports(const Expression& e, const Resolver& names,
+                                   std::vector<std::string>& out) {
   for (const Operand& o : e.operands) {
     if (o.kind == Operand::Kind::port) {
       out.push_back(o.name);
       continue;
     }
-    auto members = names.port_group(o.name);
+    const auto members = names.port_group(o.name);
     if (!members) return unknown(o);
     out.insert(out.end(), members->begin(), members->end());
   }
-  return out;
+  return std::nullopt;
 }
 
 PortSide side_of(const Symbol& symbol) {
@@ -86,9 +87,9 @@ Result<bool> evaluate_compare(const Expression& e, const Resolver& names,
                               const datapath::FlowKey& packet) {
   bool among = false;
   if (e.bits == 0) {
-    const auto ports = ports_of(e, names);
-    if (!ports) return ports.error();
-    for (const std::string& name : *ports) {
+    std::vector<std::string> ports;
+    if (auto wrong = collect_ports(e, names, ports)) return std::move(*wrong);
+    for (const std::string& name : ports) {
       const auto cube = names.port(side_of(*e.symbol), name);
       among = among || (cube && cube->contains(packet));
     }
@@ -168,7 +169,7 @@ class Converter {
   Result<CubeSet> any_of(const Expression& e) const {
     CubeSet out;
     for (const Expression& child : e.children) {
-      const auto part = convert(child);
+      auto part = convert(child);
       if (!part) return part;
       out.add(*part);
       // Duplicates go before it is too much, so that repetition costs nothing.
@@ -180,10 +181,10 @@ class Converter {
   }
 
   Result<CubeSet> compare_ports(const Expression& e) const {
-    const auto ports = ports_of(e, names_);
-    if (!ports) return ports.error();
+    std::vector<std::string> ports;
+    if (auto wrong = collect_ports(e, names_, ports)) return std::move(*wrong);
     CubeSet out;
-    for (const std::string& name : *ports)
+    for (const std::string& name : ports)
       if (const auto cube = names_.port(side_of(*e.symbol), name)) out.add(*cube);
     out.reduce();
     if (e.relation == Relation::eq) return out;
@@ -305,13 +306,13 @@ Result<bool> evaluate(const Expression& e, const Resolver& names, const datapath
     case Expression::Kind::resident:
       return names.is_resident(e.operands.front().name) == e.positive;
     case Expression::Kind::predicate: {
-      const auto is = evaluate(e.symbol->stands_for.front(), names, packet);
+      auto is = evaluate(e.symbol->stands_for.front(), names, packet);
       if (!is) return is;
       return *is == e.positive;
     }
     case Expression::Kind::compare:
       if (!e.symbol->needs.empty()) {
-        const auto has = evaluate(e.symbol->needs.front(), names, packet);
+        auto has = evaluate(e.symbol->needs.front(), names, packet);
         if (!has || !*has) return has;
       }
       return evaluate_compare(e, names, packet);
@@ -321,14 +322,14 @@ Result<bool> evaluate(const Expression& e, const Resolver& names, const datapath
   }
   const bool all = e.kind == Expression::Kind::all_of;
   for (const Expression& child : e.children) {
-    const auto one = evaluate(child, names, packet);
+    auto one = evaluate(child, names, packet);
     if (!one || *one != all) return one;
   }
   return all;
 }
 
 Result<CubeSet> to_cubes(const Expression& expression, const Resolver& names, Limits limits) {
-  const auto cubes = Converter(names, meanings(), limits).convert(expression);
+  auto cubes = Converter(names, meanings(), limits).convert(expression);
   if (!cubes) return cubes;
   std::vector<Cube> real;
   real.reserve(cubes->size());
