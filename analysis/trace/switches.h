@@ -33,8 +33,13 @@ class Switches {
   virtual PacketPool& pool() = 0;
 };
 
+/// Which rules switches at rest have: all, those that packets need (needed_rules.h), or, by itself,
+/// the latter where a network is large. The answers are the same.
+enum class RestRules : std::uint8_t { automatic, all, needed };
+
 /// At rest: the control plane has converged, everything is up, no connection is established, and
 /// the clock stands at zero. A switch is compiled when it is first asked. `view` must outlive it.
-std::unique_ptr<Switches> switches_at_rest(const NetworkView& view);
+std::unique_ptr<Switches> switches_at_rest(const NetworkView& view,
+                                           RestRules which = RestRules::automatic);
 
 }  // namespace weft::analysis

@@ -1,8 +1,12 @@
-// Switches of a network at rest: a controller is told the desired state and hears from every
-// hypervisor which ports it has, as it would in life; then it is asked for each switch's rules.
+// Switches of a network at rest. Of a small network a controller is told the desired state and
+// hears from every hypervisor which ports it has, as it would in life; then it is asked for each
+// switch's rules. Of a large one switches get the rules that packets need (needed_rules.h).
+#include <algorithm>
 #include <map>
 #include <vector>
 
+#include "analysis/trace/needed_rules.h"
+#include "analysis/trace/packet_fields.h"
 #include "analysis/trace/switches.h"
 #include "control/controller.h"
 #include "models/hypervisor.h"
@@ -37,16 +41,31 @@ datapath::CacheOptions no_caches() {
   return o;
 }
 
+/// Up to so many ports every switch has all its rules.
+constexpr std::size_t kSmall = 256;
+/// Rules of all switches together before they begin anew: a gigabyte or two.
+constexpr std::size_t kMostRules = 2'000'000;
+
 class SwitchesAtRest final : public Switches {
  public:
-  explicit SwitchesAtRest(const NetworkView& view) : view_(view), pool_(arena_) {
+  SwitchesAtRest(const NetworkView& view, RestRules which) : view_(view), pool_(arena_) {
     switches_.resize(view.hypervisors.size());
     for (std::size_t h = 0; h < view.hypervisors.size(); ++h) {
       const auto& ports = view.hypervisors[h].ports;
       for (std::size_t i = 0; i < ports.size(); ++i)
         seats_.try_emplace(ports[i], Seat{h, datapath::PortNo{static_cast<std::uint32_t>(i + 1)}});
     }
-    if (view.rules.empty()) converge();
+    if (!view.rules.empty()) return;
+    const bool large = view.intent.ports().size() > kSmall && NeededRules::is_for(view.intent);
+    if (which == RestRules::all || (which == RestRules::automatic && !large)) {
+      converge();
+      return;
+    }
+    needed_.emplace(view);
+    for (const auto& [name, port] : view.intent.ports()) {
+      by_mac_[port.mac.to_u64()].push_back(name);
+      for (const IpAddress& a : port.addresses) by_address_[a].push_back(name);
+    }
   }
 
   std::optional<Seat> seat_of(const std::string& port) const override {
@@ -62,7 +81,8 @@ class SwitchesAtRest final : public Switches {
   std::optional<DropReason> refusal_at(const Seat&) const override { return std::nullopt; }
   datapath::TraceResult trace(const Seat& seat, const Packet& packet,
                               const datapath::TraceOptions& options) override {
-    return pipeline(seat.hypervisor).trace_packet(packet, seat.port, Time{}, options);
+    if (!needed_) return pipeline(seat.hypervisor).trace_packet(packet, seat.port, Time{}, options);
+    return trace_as_needed(seat, packet, options);
   }
   PacketPool& pool() override { return pool_; }
 
@@ -110,7 +130,87 @@ class SwitchesAtRest final : public Switches {
     return true;
   }
 
-  const Pipeline& pipeline(std::size_t h) {
+  // --- rules as they are needed ---
+
+  /// Ports that have one of the packet's addresses or MACs, of whatever tenant.
+  void add_names(const datapath::FlowKey& key, std::vector<std::string>& out) const {
+    const auto add = [&](const auto& table, const auto& what) {
+      if (const auto found = table.find(what); found != table.end())
+        out.insert(out.end(), found->second.begin(), found->second.end());
+    };
+    namespace place = datapath::place;
+    add(by_mac_, key.get(place::eth_src));
+    add(by_mac_, key.get(place::eth_dst));
+    const bool is6 = key.is_ip6();
+    for (const unsigned word : {place::ip_src, place::ip_dst})
+      add(by_address_, is6 ? IpAddress(key.get128(word))
+                           : IpAddress(Ip4{static_cast<std::uint32_t>(key.w[word + 1])}));
+    if (is6) add(by_address_, IpAddress(key.get128(place::nd_target)));
+  }
+  void install(Pipeline& to, const std::vector<control::RuleChange>& changes) {
+    for (const control::RuleChange& c : changes) {
+      if (c.body)
+        add(to, control::rule_text(c.key, *c.body));
+      else if (auto gone = to.delete_flow(c.key.text()); !gone)
+        WEFT_CHECK(false, "{}", gone.error().text());
+    }
+    rules_ += changes.size();
+  }
+
+  datapath::TraceResult trace_as_needed(const Seat& seat, const Packet& packet,
+                                        const datapath::TraceOptions& options) {
+    using datapath::TraceEnd;
+    if (rules_ > kMostRules) {
+      needed_->restart();
+      switches_.clear();
+      switches_.resize(view_.hypervisors.size());
+      rules_ = 0;
+    }
+    const std::size_t h = seat.hypervisor;
+    const std::string sender = port_at(seat);
+    std::vector<std::string> names;
+    if (!sender.empty()) names.push_back(sender);
+    const datapath::FlowKey inner = inner_key(packet);
+    add_names(inner, names);
+    const bool group = (inner.get(datapath::place::eth_dst) >> 40 & 1) != 0;
+    // From a tunnel it is for ports here only.
+    if (group && sender.empty()) names = needed_->local_ports(h);
+    bool all_named = false;
+    for (int round = 0;; ++round) {
+      Pipeline& at = pipeline(h);
+      install(at, needed_->name(h, names));
+      datapath::TraceResult result = at.trace_packet(packet, seat.port, Time{}, options);
+      names.clear();
+      bool answered = false;
+      for (const TraceEnd& end : result.ends) {
+        answered = answered || end.how == datapath::Output::Kind::answer;
+        add_names(inner_key(*end.packet), names);
+      }
+      if (group && !answered && !all_named && !sender.empty()) {
+        all_named = true;
+        const auto all = needed_->ports_of(view_.intent.ports().at(sender).network);
+        names.insert(names.end(), all.begin(), all.end());
+      }
+      if (round == 8 || !needed_->lacks(h, names)) return result;
+    }
+  }
+  datapath::FlowKey inner_key(const Packet& packet) {
+    const datapath::HeldPacket copy(pool_.clone(packet, packet.id), datapath::GiveBack{&pool_});
+    datapath::DecapOptions reading;
+    if (view_.tunnel == datapath::TunnelKind::gre) reading.gre = datapath::GreReading::gre;
+    if (view_.tunnel == datapath::TunnelKind::nvgre) reading.gre = datapath::GreReading::nvgre;
+    const auto parsed = datapath::parse_materialising(*copy);
+    (void)datapath::decap(*copy, parsed, reading);
+    return key_of(*copy);
+  }
+
+  static void add(Pipeline& to, const std::string& rule) {
+    const auto added = to.add_flow(rule);
+    WEFT_CHECK(added.ok(), "a rule that the switch refuses: '{}': {}", rule,
+               added.ok() ? "" : added.error().text());
+  }
+
+  Pipeline& pipeline(std::size_t h) {
     if (switches_[h]) return *switches_[h];
     const HypervisorView& host = view_.hypervisors[h];
     auto made = std::make_unique<Pipeline>(host.vtep, no_caches(), host.hash_seed);
@@ -123,11 +223,11 @@ class SwitchesAtRest final : public Switches {
                     .tunnel = view_.tunnel});
     for (std::uint32_t i = 0; i < host.ports.size(); ++i)
       made->add_port({.number = datapath::PortNo{i + 1}, .name = host.ports[i]});
-    for (const std::string& rule : controller_ ? controller_->rules_of(host.name) : view_.rules) {
-      const auto added = made->add_flow(rule);
-      WEFT_CHECK(added.ok(), "a rule that the switch refuses: '{}': {}", rule,
-                 added.ok() ? "" : added.error().text());
-    }
+    if (needed_)
+      install(*made, needed_->begin(h));
+    else
+      for (const std::string& rule : controller_ ? controller_->rules_of(host.name) : view_.rules)
+        add(*made, rule);
     switches_[h] = std::move(made);
     return *switches_[h];
   }
@@ -138,13 +238,17 @@ class SwitchesAtRest final : public Switches {
   PacketId ids_ = 0;
   std::map<std::string, Seat> seats_;
   std::optional<control::Controller> controller_;
+  std::optional<NeededRules> needed_;
+  std::map<std::uint64_t, std::vector<std::string>> by_mac_;
+  std::map<IpAddress, std::vector<std::string>> by_address_;
+  std::size_t rules_ = 0;
   std::vector<std::unique_ptr<Pipeline>> switches_;
 };
 
 }  // namespace
 
-std::unique_ptr<Switches> switches_at_rest(const NetworkView& view) {
-  return std::make_unique<SwitchesAtRest>(view);
+std::unique_ptr<Switches> switches_at_rest(const NetworkView& view, RestRules which) {
+  return std::make_unique<SwitchesAtRest>(view, which);
 }
 
 }  // namespace weft::analysis
