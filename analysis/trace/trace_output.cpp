@@ -50,14 +50,14 @@ Json json_of(const TraceHop& hop) {
 /// "dropped by ...": the verdict in one line.
 std::string verdict_line(const TraceAnswer& a) {
   switch (a.verdict) {
-    case Verdict::delivered:
+    case TraceVerdict::delivered:
       return "delivered to " + joined(a.ports);
-    case Verdict::flooded:
+    case TraceVerdict::flooded:
       return "flooded to " + joined(a.ports);
-    case Verdict::replied:
+    case TraceVerdict::replied:
       return fmt::format("replied: {}", a.note);
-    case Verdict::rejected:
-    case Verdict::dropped:
+    case TraceVerdict::rejected:
+    case TraceVerdict::dropped:
       break;
   }
   std::string out(name_of(a.verdict));

@@ -373,14 +373,16 @@ class Tracer::Run {
     if (!given_.empty()) {
       const Given& first = given_.front();
       const bool group = (first.key.get(place::eth_dst) >> 40 & 1) != 0;
-      answer_.verdict = group || given_.size() > 1 ? Verdict::flooded : Verdict::delivered;
+      answer_.verdict =
+          group || given_.size() > 1 ? TraceVerdict::flooded : TraceVerdict::delivered;
       std::set<std::string> names;
       for (const Given& g : given_) names.insert(g.port);
       answer_.ports.assign(names.begin(), names.end());
       answer_.packet = first.key;
       const bool written =
           first.decided != nullptr && t_.meaning_.is_written(first.decided->rule.cookie);
-      const bool flooded = answer_.verdict == Verdict::flooded && flood_ != nullptr && !written;
+      const bool flooded =
+          answer_.verdict == TraceVerdict::flooded && flood_ != nullptr && !written;
       return decide_by(flooded ? flood_ : first.decided);
     }
     const Lost* lost = lost_.empty() ? nullptr : &lost_.back();
@@ -392,7 +394,7 @@ class Tracer::Run {
       answer_.reason = name_of(lost->reason);
     }
     if (!answer_key_) {
-      answer_.verdict = Verdict::dropped;
+      answer_.verdict = TraceVerdict::dropped;
       if (lost == nullptr) {
         answer_.packet = answer_.sent;
         answer_.note = "nothing is sent on, and nothing answered";
@@ -403,15 +405,15 @@ class Tracer::Run {
     answer_.note = name_of_reply(*answer_key_) + " comes back";
     switch (kind_of_answer(*answer_key_)) {
       case AnswerKind::reply:
-        answer_.verdict = Verdict::replied;
+        answer_.verdict = TraceVerdict::replied;
         answer_.reason.clear();
         decide_by(consumed_by_);
         return;
       case AnswerKind::refusal:
-        answer_.verdict = Verdict::rejected;
+        answer_.verdict = TraceVerdict::rejected;
         return;
       case AnswerKind::other:
-        answer_.verdict = Verdict::dropped;
+        answer_.verdict = TraceVerdict::dropped;
         if (lost != nullptr) answer_.packet = lost->key;
         return;
     }
@@ -430,17 +432,17 @@ class Tracer::Run {
   RulePointer flood_;
 };
 
-std::string_view name_of(Verdict verdict) {
+std::string_view name_of(TraceVerdict verdict) {
   switch (verdict) {
-    case Verdict::delivered:
+    case TraceVerdict::delivered:
       return "delivered";
-    case Verdict::flooded:
+    case TraceVerdict::flooded:
       return "flooded";
-    case Verdict::replied:
+    case TraceVerdict::replied:
       return "replied";
-    case Verdict::rejected:
+    case TraceVerdict::rejected:
       return "rejected";
-    case Verdict::dropped:
+    case TraceVerdict::dropped:
       return "dropped";
   }
   return "";

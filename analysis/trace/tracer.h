@@ -25,14 +25,14 @@
 
 namespace weft::analysis {
 
-enum class Verdict : std::uint8_t {
+enum class TraceVerdict : std::uint8_t {
   delivered,  ///< one port got it
   flooded,    ///< it was for many, and these got it
   replied,    ///< the network answered it: ARP, ND, DHCP, echo
   rejected,   ///< refused with a TCP reset or an ICMP unreachable
   dropped,    ///< nobody got it
 };
-std::string_view name_of(Verdict verdict);
+std::string_view name_of(TraceVerdict verdict);
 
 struct TraceHop {
   enum class Kind : std::uint8_t { hypervisor, tunnel, link, node, host } kind = Kind::hypervisor;
@@ -51,7 +51,7 @@ struct TracePart {
 };
 
 struct TraceAnswer {
-  Verdict verdict = Verdict::dropped;
+  TraceVerdict verdict = TraceVerdict::dropped;
   std::string from;
   datapath::FlowKey sent{};        ///< the packet as the guest sends it
   std::vector<std::string> ports;  ///< who got it, sorted; replied, rejected: nobody
