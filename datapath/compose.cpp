@@ -48,11 +48,6 @@ Bytes transport(const FlowKey& key, const ComposeOptions& options) {
       put(b, 8 + options.payload.size(), 2);
       put(b, 0, 2);
       break;
-    case wire::kProtoSctp:
-      put(b, get(place::tp_src), 2);
-      put(b, get(place::tp_dst), 2);
-      put(b, 0, 8);
-      break;
     case wire::kProtoIcmp:
     case wire::kProtoIcmpv6: {
       if ((get(place::nw_proto) == wire::kProtoIcmpv6) != key.is_ip6()) break;

@@ -145,6 +145,9 @@ Result<Said> read(std::string_view text) {
                {},
                "begin with ip, ipv6, arp, tcp, udp, icmp, tcp6, udp6 or icmp6"},
               1);
+  if (said.key.get(place::nw_proto) == wire::kProtoSctp &&
+      (said.has(Field::tp_src) || said.has(Field::tp_dst)))
+    return at({"the switch does not read SCTP's ports", {}, "leave them out"}, 1);
   if (ip6 && said.key.get(place::nw_proto) == wire::kProtoIcmp)
     return at({"IPv6 has no protocol 1", {}, "write icmp6"}, 1);
   return said;
@@ -294,7 +297,7 @@ class Filler {
   }
 
   void transport(std::uint8_t proto, bool is6) {
-    if (proto == wire::kProtoTcp || proto == wire::kProtoUdp || proto == wire::kProtoSctp) {
+    if (proto == wire::kProtoTcp || proto == wire::kProtoUdp) {
       const bool dhcp = !is6 && proto == wire::kProtoUdp && out_.key.get(place::tp_dst) == 67;
       if (!dhcp) fill(Field::tp_src, kSourcePort);
     }

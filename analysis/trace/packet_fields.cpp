@@ -64,10 +64,6 @@ class Fields {
         add("udp_src", Field::tp_src);
         add("udp_dst", Field::tp_dst);
         break;
-      case wire::kProtoSctp:
-        add("sctp_src", Field::tp_src);
-        add("sctp_dst", Field::tp_dst);
-        break;
       case wire::kProtoIcmp:
       case wire::kProtoIcmpv6:
         icmp();

@@ -48,6 +48,29 @@ std::string RuleMeaning::stage(std::uint8_t table) const {
   return name.empty() ? fmt::format("table {}", table) : std::string(name);
 }
 
+std::string RuleMeaning::datapath_named(std::uint64_t metadata) const {
+  if (const auto router = routers_.find(metadata); router != routers_.end())
+    return "router " + router->second;
+  const auto network = networks_.find(metadata);
+  return network == networks_.end() ? std::string() : "network " + network->second;
+}
+
+std::string RuleMeaning::around(const std::vector<datapath::TraceLine>& lines,
+                                std::size_t at) const {
+  if (!view_.rules.empty()) return {};
+  for (std::size_t i = std::min(at + 1, lines.size()); i-- > 0;) {
+    if (lines[i].rule == nullptr) continue;
+    const datapath::Rule& rule = lines[i].rule->rule;
+    // What a rule does holds behind it, what it matches before.
+    for (auto a = rule.actions.rbegin(); i < at && a != rule.actions.rend(); ++a)
+      if (a->kind == datapath::ActionKind::set && a->target.field == datapath::Field::metadata)
+        return datapath_named(a->value.low);
+    if (rule.match.mask.get(place::metadata) == place::metadata.ones())
+      return datapath_named(rule.match.value.get(place::metadata));
+  }
+  return {};
+}
+
 std::string RuleMeaning::intent_of(std::uint64_t cookie) const {
   const auto row = rows_.find(cookie);
   return row == rows_.end() ? std::string() : row->second;
@@ -69,6 +92,11 @@ std::string RuleMeaning::intent(const datapath::Rule& rule) const {
     return found == table.end() ? std::string() : found->second;
   };
   std::string about;
+  // The next hop, where neighbours are resolved.
+  if (exactly(place::reg(4)))
+    if (const auto* owner = book_.owner(network->second,
+                                        IpAddress(Ip4{static_cast<std::uint32_t>(m.value.reg(4))})))
+      about = (owner->router ? "router " : "port ") + owner->name;
   for (const unsigned reg : {15u, 14u})
     if (about.empty() && exactly(place::reg(reg)))
       about = look_up(ports_, m.value.get(place::reg(reg)));

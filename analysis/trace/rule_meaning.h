@@ -12,6 +12,7 @@
 #include "analysis/trace/guest_packet.h"
 #include "analysis/trace/network_view.h"
 #include "datapath/decision.h"
+#include "datapath/pipeline.h"
 
 namespace weft::analysis {
 
@@ -25,6 +26,9 @@ class RuleMeaning {
   /// "acl shop/web-to-app, three-tier.yaml:40", "network shop/web-net", "router shop/r1"; empty: of
   /// the infrastructure.
   std::string intent(const datapath::Rule& rule) const;
+  /// The logical datapath that a packet is in when it comes to the table of line `at`: "network
+  /// shop/web-net", "router shop/r1"; empty: in none yet.
+  std::string around(const std::vector<datapath::TraceLine>& lines, std::size_t at) const;
   /// Of a cookie alone; empty if it names no row.
   std::string intent_of(std::uint64_t cookie) const;
   /// Whether the rule decides for a row that somebody wrote, rather than for where things are.
@@ -32,6 +36,7 @@ class RuleMeaning {
 
  private:
   void name(std::uint64_t cookie, std::string text);
+  std::string datapath_named(std::uint64_t metadata) const;
 
   const NetworkView& view_;
   const AddressBook& book_;

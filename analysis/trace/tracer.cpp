@@ -187,6 +187,8 @@ class Tracer::Run {
                               : hypervisor_name(frame.seat.hypervisor);
         lost.intent =
             rule != nullptr ? t_.meaning_.intent(rule->rule) : t_.meaning_.intent_of(end.cookie);
+        if (lost.intent.empty() && has_line)
+          lost.intent = t_.meaning_.around(result.lines, end.line);
         say(fmt::format("dropped: {}", name_of(end.reason)));
         if (!frame.is_answer) lost_.push_back(std::move(lost));
         return;
@@ -307,9 +309,15 @@ class Tracer::Run {
   void tell(const Frame& frame, const TraceResult& result) {
     TracePart part;
     part.title = fmt::format("{}, {}", hypervisor_name(frame.seat.hypervisor), frame.comes);
-    for (const TraceLine& l : result.lines) {
+    std::string in;
+    for (std::size_t i = 0; i < result.lines.size(); ++i) {
+      const TraceLine& l = result.lines[i];
       switch (l.kind) {
         case TraceLine::Kind::table: {
+          if (std::string now = t_.meaning_.around(result.lines, i); !now.empty() && now != in) {
+            in = std::move(now);
+            part.lines.push_back("  in " + in);
+          }
           const std::string rule =
               l.rule != nullptr ? text_of(l.rule) : std::string("no rule matches");
           part.lines.push_back(fmt::format("  {:<17} {}", t_.meaning_.stage(l.table), rule));
