@@ -65,6 +65,10 @@ std::string scope_name(const std::string& tenant, const Scope& scope) {
   return fmt::format("{}|{}|{}", tenant, static_cast<int>(scope.first), scope.second.text());
 }
 
+std::string route_group(const Route& r) {
+  return fmt::format("{}|{}|{}", r.router, r.prefix.text(), r.by_source);
+}
+
 bool is_broad(const Peer& peer) {
   return peer.kind == Peer::Kind::any || peer.kind == Peer::Kind::prefix ||
          peer.kind == Peer::Kind::address_set;
@@ -201,6 +205,13 @@ struct Compiler::Impl final : Env {
   }
   std::vector<IpAddress> addresses_of_group(const std::string& group) override {
     return group_addresses(group);
+  }
+  std::vector<std::string> routes_alike(const Route& route) override {
+    const std::string group = route_group(route);
+    facts_.read({Fact::Kind::alike, {}, {}, group});
+    const auto it = alike.find(group);
+    if (it == alike.end()) return {};
+    return {it->second.begin(), it->second.end()};
   }
 
   // --- values ---
@@ -509,6 +520,15 @@ struct Compiler::Impl final : Env {
     if (edge) facts_.touch({Fact::Kind::broad, {}, {}, acl.tenant});
   }
 
+  void index_route(const Route& route, bool add) {
+    const std::string group = route_group(route);
+    auto& members = alike[group];
+    if (add) members.insert(route.name);
+    if (!add) members.erase(route.name);
+    if (members.empty()) alike.erase(group);
+    facts_.touch({Fact::Kind::alike, {}, {}, group});
+  }
+
   /// A row that refers to the same things as before changes nothing about who refers to what.
   void note_references(const RowChange& c) {
     const auto before = c.before ? references_of(*c.before) : std::vector<RowId>{};
@@ -532,6 +552,10 @@ struct Compiler::Impl final : Env {
       if (table == Table::acl) {
         if (c.before) index_acl(std::get<Acl>(*c.before), false);
         if (c.after) index_acl(std::get<Acl>(*c.after), true);
+      }
+      if (table == Table::route) {
+        if (c.before) index_route(std::get<Route>(*c.before), false);
+        if (c.after) index_route(std::get<Route>(*c.after), true);
       }
       if (c.before.has_value() == c.after.has_value()) continue;
       rows.root({table, name_of(either)}, c.after.has_value());
@@ -609,6 +633,7 @@ struct Compiler::Impl final : Env {
   std::uint64_t flows = 0;
 
   std::map<std::string, std::set<std::string>> scopes;       // scope_name -> acls
+  std::map<std::string, std::set<std::string>> alike;        // route_group -> routes
   std::map<std::string, std::map<Peer, std::size_t>> broad;  // tenant -> peer -> acls
   std::map<std::string, Standing> standings;
   std::map<PortPlace, std::string> by_place;

@@ -39,6 +39,7 @@ struct Fact {
     scope,      ///< which Acls judge `name` = scope_name() of a peer
     broad,      ///< which prefixes, address sets or "any" Acls of tenant `name` judge
     mentions,   ///< which expressions speak of `name`
+    alike,      ///< which Routes have the router and prefix of `name` = route_group()
   };
   Kind kind = Kind::row;
   Table table = Table::tenant;
@@ -75,6 +76,8 @@ class Env {
   virtual std::shared_ptr<const Expression> expression(const std::string& match) = 0;
   /// OVN's "a group's addresses": of the group's ports, of one family.
   virtual std::vector<IpAddress> addresses_of_group(const std::string& group) = 0;
+  /// Names of the routes of one router that share this one's prefix, itself too, sorted.
+  virtual std::vector<std::string> routes_alike(const Route& route) = 0;
 
   const Faults& faults() const { return faults_; }
 

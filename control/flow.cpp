@@ -38,14 +38,24 @@ std::string_view name_of(Stage stage) {
       return "router-input";
     case Stage::router_undo:
       return "router-undo";
+    case Stage::router_dnat:
+      return "router-dnat";
+    case Stage::router_translate:
+      return "router-translate";
     case Stage::router_balance:
       return "router-balance";
     case Stage::route:
       return "route";
+    case Stage::route_member:
+      return "route-member";
     case Stage::reroute:
       return "reroute";
+    case Stage::reroute_member:
+      return "reroute-member";
     case Stage::router_egress:
       return "router-egress";
+    case Stage::router_undnat:
+      return "router-undnat";
     case Stage::router_snat:
       return "router-snat";
     case Stage::router_output:

@@ -174,8 +174,7 @@ std::string route_actions(bool is6, const std::optional<IpAddress>& next_hop,
   } else {
     hop = fmt::format("load:0x{:x}->NXM_NX_REG4[]", next_hop->v4().value);
   }
-  return fmt::format("dec_ttl,{},load:0x{:x}->NXM_NX_REG9[],{}", hop, number,
-                     go_to(Stage::reroute));
+  return fmt::format("{},load:0x{:x}->NXM_NX_REG9[]", hop, number);
 }
 
 std::vector<Flow> router_entry_flows(const RouterView::Side& side, const Router& router) {
@@ -228,8 +227,8 @@ std::vector<Flow> router_flows(const RouterView& view) {
     for (const Prefix& subnet : side.subnets())
       add(Stage::route, route_priority(subnet, true, false),
           fmt::format(",{},{}", family(subnet.address.is6), prefix_match(subnet, false)),
-          route_actions(subnet.address.is6, {}, number));
-    const std::string leave = fmt::format("mod_dl_src:{},", port.mac.text());
+          route_actions(subnet.address.is6, {}, number) + "," + go_to(Stage::reroute));
+    const std::string leave = fmt::format("dec_ttl,mod_dl_src:{},", port.mac.text());
     const std::string by = fmt::format(",reg9=0x{:x}", number);
     if (side.network != nullptr)
       add(Stage::router_output, 100, by,

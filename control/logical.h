@@ -48,7 +48,7 @@ std::vector<Flow> router_entry_flows(const RouterView::Side& side, const Router&
 std::vector<Flow> router_flows(const RouterView& view);
 /// Priority of a route in Stage::route: longer prefixes first; connected, then static, by source.
 int route_priority(const Prefix& prefix, bool connected, bool by_source);
-/// TTL - 1 and `next_hop` (none: the destination) by router port `number`.
+/// Sets out for `next_hop` (none: the destination) by router port `number`.
 std::string route_actions(bool is6, const std::optional<IpAddress>& next_hop, std::uint32_t number);
 /// "reg4=0xa000001" or "xxreg1=0x...": the next hop.
 std::string next_hop_match(const IpAddress& a);

@@ -78,13 +78,12 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
   pass(Stage::services, 0, "", Stage::to_router);
 
   pass(Stage::to_router, 0, "", Stage::l2_lookup);
-  pass(Stage::router_input, 0, "", Stage::router_undo);
-  pass(Stage::router_undo, 0, "", Stage::router_balance);
+  // Translation is the gateway's: others step over its stages.
+  pass(Stage::router_input, 0, "", Stage::router_balance);
   pass(Stage::router_balance, 0, "", Stage::route);
   add(Stage::route, 0, "", "drop(route.none)");
   pass(Stage::reroute, 0, "", Stage::router_egress);
-  pass(Stage::router_egress, 0, "", Stage::router_snat);
-  pass(Stage::router_snat, 0, "", Stage::router_output);
+  pass(Stage::router_egress, 0, "", Stage::router_output);
   add(Stage::router_output, 0, "", "drop(route.none)");
 
   add(Stage::resolve, 0, "", "drop(route.neighbour)");

@@ -5,7 +5,8 @@
 //
 //   table                 looks at                     does
 //   -- a network, on the way in --
-//    0 admit              in_port                      VM port: metadata = network, reg14 the port's
+//    0 admit              in_port                      VM port: metadata = network, reg14 the
+//    port's
 //                                                      key, reg13 = its ct zone.
 //                                                      Tunnel port: metadata = tun_id, and with
 //                                                      GENEVE or STT reg14, reg15 from it -> 34
@@ -17,24 +18,31 @@
 //    6 from_classify      metadata, reg14              reg1, reg2 = the port's profile
 //    7 from_policy        reg1, reg2, reg3, packet     rules on what ports send, tier by tier
 //    8 from_shape         metadata, packet             meters and DSCP
-//    9 balance            metadata, VIP                new connections to VIPs: ct(nat) to a backend
+//    9 balance            metadata, VIP                new connections to VIPs: ct(nat) to a
+//    backend
 //   10 from_commit        ct_state                     new: commit, so that answers are replies
 //   12 responder          ARP, ND                      answers for every known address and gateway;
 //                                                      a port's questions about itself pass (they
 //                                                      are announcements and collision checks)
 //   13 services           DHCP, DNS                    answers
-//   16 to_router          eth_dst = router             metadata = router, reg14 = its port -> 17
+//   14 to_router          eth_dst = router             metadata = router, reg14 = its port -> 15
 //   -- a router --
-//   17 router_input       reg14, packet                echo, TTL, its own addresses
-//   18 router_undo        ip dst                       gateway: replies back through NAT, DNAT
-//   19 router_balance     VIP                          as 9
-//   20 route              ip dst | src                 TTL - 1, reg4 (IPv4) or xxreg1 (IPv6) = next
-//                                                      hop, reg9 = router port it leaves by
-//   21 reroute            packet                       policies: drop, another next hop
-//   22 router_egress      reg9                         gateway ports: to the gateway that has them
-//   23 router_snat        ip src                       gateway: source NAT
-//   24 router_output      reg9                         metadata = network, eth_src = the router's;
-//                                                      towards a peer router -> 17
+//   15 router_input       reg14, packet                echo, TTL, its own addresses
+//   16 router_undo        ip dst                       gateway: replies back through source NAT
+//   17 router_dnat        ip dst                       gateway: ct in the zone of destination NAT
+//   18 router_translate   ip dst, ct_state             gateway: new connections to external
+//   addresses 19 router_balance     VIP                          as 9 20 route              ip dst
+//   | src                 reg4 (IPv4) or xxreg1 (IPv6) = next hop, reg9 =
+//                                                      router port it leaves by; or reg10 = one of
+//                                                      several by the hash of the flow -> 21
+//   21 route_member       as 20, reg10                 the next hop of that member
+//   22 reroute            packet                       policies: drop, another next hop
+//   23 reroute_member     as 22, reg10                 as 21
+//   24 router_egress      reg9                         gateway ports: to the gateway that has them
+//   25 router_undnat      ip src                       gateway: replies back through destination
+//   NAT 26 router_snat        ip src                       gateway: source NAT 27 router_output
+//   reg9                         TTL - 1, metadata = network, eth_src = the
+//                                                      router's; towards a peer router -> 15
 //   -- a network, on the way out --
 //   28 resolve            metadata, next hop           eth_dst, reg15
 //   29 l2_lookup          metadata, eth_dst            reg15 = key, or kFloodKey for multicast
@@ -60,12 +68,12 @@
 // reg0 bit 1, "connection tracking calls it invalid"; reg3, the tier.
 //
 // Policy. A *profile* is the set of things (groups, network, itself, prefixes) that the tenant's
-// rules judge and a port belongs to, for each direction; ports with equal sets share one copy of the
-// rules, so a hypervisor has (sources x profiles) rules and not (sources x ports). Between peers,
-// policy is evaluated at the destination and sources are addresses: port security makes them true.
-// Priorities: an Acl of priority p becomes 2p + 1, a deny 2p + 2 (at most 65535), so that deny beats
-// allow at equal priority and never at a lower one. What no rule of a tier matches goes on to the
-// next tier (priority 0), behind the last one to the default.
+// rules judge and a port belongs to, for each direction; ports with equal sets share one copy of
+// the rules, so a hypervisor has (sources x profiles) rules and not (sources x ports). Between
+// peers, policy is evaluated at the destination and sources are addresses: port security makes them
+// true. Priorities: an Acl of priority p becomes 2p + 1, a deny 2p + 2 (at most 65535), so that
+// deny beats allow at equal priority and never at a lower one. What no rule of a tier matches goes
+// on to the next tier (priority 0), behind the last one to the default.
 //
 // What is judged again: packets in the original direction, established or not, always meet the
 // rules. Withdrawing what allowed a connection cuts it: its next packet is dropped and marks the
@@ -94,15 +102,20 @@ enum class Stage : std::uint8_t {
   from_commit = 10,
   responder = 12,
   services = 13,
-  to_router = 16,
-  router_input = 17,
-  router_undo = 18,
+  to_router = 14,
+  router_input = 15,
+  router_undo = 16,
+  router_dnat = 17,
+  router_translate = 18,
   router_balance = 19,
   route = 20,
-  reroute = 21,
-  router_egress = 22,
-  router_snat = 23,
-  router_output = 24,
+  route_member = 21,
+  reroute = 22,
+  reroute_member = 23,
+  router_egress = 24,
+  router_undnat = 25,
+  router_snat = 26,
+  router_output = 27,
   resolve = 28,
   l2_lookup = 29,
   locate = 32,

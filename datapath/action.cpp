@@ -7,6 +7,7 @@
 
 #include "base/names.h"
 #include "datapath/action_parts.h"
+#include "datapath/multipath.h"
 
 namespace weft::datapath {
 namespace {
@@ -55,18 +56,18 @@ constexpr std::string_view kNames[] = {"output",
                                        "push",
                                        "pop",
                                        "exit",
+                                       "multipath",
                                        "write_metadata",
                                        "set_vlan_vid",
                                        "set_vlan_pcp"};
 
 /// What Open vSwitch has and weft has not.
 constexpr std::string_view kUnsupported[] = {
-    "normal",       "NORMAL",        "local",         "multipath",     "bundle",
-    "bundle_load",  "conjunction",   "sample",        "enqueue",       "set_queue",
-    "pop_queue",    "fin_timeout",   "push_mpls",     "pop_mpls",      "dec_mpls_ttl",
-    "set_mpls_ttl", "encap",         "decap",         "dec_nsh_ttl",   "check_pkt_larger",
-    "delete_field", "write_actions", "apply_actions", "clear_actions", "debug_recirc",
-    "debug_slow"};
+    "normal",        "NORMAL",        "local",         "bundle",           "bundle_load",
+    "conjunction",   "sample",        "enqueue",       "set_queue",        "pop_queue",
+    "fin_timeout",   "push_mpls",     "pop_mpls",      "dec_mpls_ttl",     "set_mpls_ttl",
+    "encap",         "decap",         "dec_nsh_ttl",   "check_pkt_larger", "delete_field",
+    "write_actions", "apply_actions", "clear_actions", "debug_recirc",     "debug_slow"};
 
 std::optional<std::uint64_t> number(std::string_view t) { return read_number(t); }
 
@@ -319,6 +320,7 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     a.learn.push_back(std::move(*learn));
     return a;
   }
+  if (word == "multipath") return parse_multipath(rest);
   if (word == "clone") {
     auto nested = parse_list(rest, c);
     if (!nested) return nested.error();
@@ -602,6 +604,8 @@ std::string format_one(const Action& a) {
       return "pop:" + format_range(a.target);
     case ActionKind::exit:
       return "exit";
+    case ActionKind::multipath:
+      return format_multipath(a);
   }
   return "";
 }

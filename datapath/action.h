@@ -71,6 +71,7 @@ enum class ActionKind : std::uint8_t {
   reject,        ///< address: that ICMP errors come from; zero: the packet's destination
   dns_reply,     ///< dns
   dhcpv6_reply,  ///< dhcp6
+  multipath,     ///< target = one of `number` links by `hash`; links 0 .. number - 1
 };
 
 /// Bits [from, from + bits) of a field, as in NXM_NX_REG0[0..15].
@@ -79,6 +80,19 @@ struct FieldRange {
   std::uint8_t from = 0;
   std::uint8_t bits = 0;
   bool operator==(const FieldRange&) const = default;
+};
+
+/// How multipath() chooses: what it hashes, and the link for a hash.
+struct Multipath {
+  enum class Fields : std::uint8_t { eth_src, symmetric_l3, symmetric_l3l4, symmetric_l3l4_udp };
+  enum class Choice : std::uint8_t {
+    modulo_n,  ///< hash mod n
+    hrw,       ///< highest random weight: another n moves few flows
+  };
+  Fields fields{};
+  Choice choice{};
+  std::uint16_t basis = 0;
+  bool operator==(const Multipath&) const = default;
 };
 
 /// Copies a packet to the owner of the switch.
@@ -139,12 +153,13 @@ struct Action {
   NatSpec nat{};               ///< ct
   std::vector<Action> nested;  ///< ct: exec(...); clone
   std::string text;            ///< note
-  std::uint32_t number = 0;    ///< group, meter
+  std::uint32_t number = 0;    ///< group, meter, multipath
   ControllerSpec controller{};
   std::vector<Learn> learn;       ///< one, if it is learn
   std::vector<DhcpLease> dhcp;    ///< one, if it is dhcp_reply
   std::vector<Dhcp6Lease> dhcp6;  ///< one, if it is dhcpv6_reply
   SharedDns dns;
+  Multipath multipath{};
 
   bool operator==(const Action&) const = default;
 };

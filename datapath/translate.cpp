@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "datapath/learn.h"
+#include "datapath/multipath.h"
 #include "datapath/text_piece.h"
 #include "datapath/tunnel/nvgre.h"
 
@@ -276,6 +277,14 @@ class Translator {
       case ActionKind::exit:
         ended_ = true;
         return;
+      case ActionKind::multipath: {
+        FlowMask looked;
+        const std::uint64_t link = multipath_link(a.multipath, a.number, key_, looked);
+        look(looked);
+        const FieldInfo& f = info(a.target.field);
+        return write(f, shift_left({0, link}, a.target.from),
+                     shift_left(low_ones(a.target.bits), a.target.from));
+      }
     }
   }
 
