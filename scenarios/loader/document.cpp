@@ -50,8 +50,9 @@ struct Refused {
 /// alternate.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  TreeBuilder(Document& document, const std::string& file, std::vector<Error>& errors)
-      : document_(document), file_(file), errors_(errors) {}
+  TreeBuilder(Document& document, const std::string& file, std::vector<Error>& errors,
+              int lines_before)
+      : document_(document), file_(file), errors_(errors), lines_before_(lines_before) {}
 
   YamlNode* root() const { return root_; }
   const YamlNode* last_scalar() const { return last_scalar_; }
@@ -106,7 +107,9 @@ class TreeBuilder : public YAML::EventHandler {
     std::map<std::string, int, std::less<>> lines;  ///< of the keys so far
   };
 
-  Place place(const YAML::Mark& mark) const { return {file_, mark.line + 1, mark.column + 1}; }
+  Place place(const YAML::Mark& mark) const {
+    return {file_, lines_before_ + mark.line + 1, mark.column + 1};
+  }
 
   void add(YamlNode* node, YAML::anchor_t anchor) {
     if (anchor != 0) anchors_[anchor] = {node, false};
@@ -168,6 +171,7 @@ class TreeBuilder : public YAML::EventHandler {
   Document& document_;
   std::string file_;
   std::vector<Error>& errors_;
+  int lines_before_;
   std::vector<Frame> frames_;
   std::unordered_map<YAML::anchor_t, Anchor> anchors_;
   YamlNode* root_ = nullptr;
@@ -176,9 +180,9 @@ class TreeBuilder : public YAML::EventHandler {
 
 namespace {
 /// yaml-cpp takes the end of the file for a closing quote: is that of the last scalar there?
-bool closing_quote_missing(const std::string& text, const YamlNode& scalar) {
+bool closing_quote_missing(const std::string& text, const YamlNode& scalar, int lines_before) {
   std::size_t at = 0;
-  for (int line = 1; line < scalar.place.line; ++line) at = text.find('\n', at) + 1;
+  for (int line = 1; line < scalar.place.line - lines_before; ++line) at = text.find('\n', at) + 1;
   for (int column = 1; column < scalar.place.column && at < text.size(); ++column) {
     do {
       ++at;  // a character of UTF-8
@@ -209,13 +213,13 @@ YamlNode* Document::make(YamlNode::Kind kind, Place place) {
 }
 
 std::unique_ptr<Document> Document::parse(const std::string& text, const std::string& file,
-                                          std::vector<Error>& errors) {
-  if (auto checked = check_text(text, file); !checked) {
+                                          std::vector<Error>& errors, int lines_before) {
+  if (auto checked = check_text(text, file, lines_before); !checked) {
     errors.push_back(checked.error());
     return nullptr;
   }
   auto document = std::make_unique<Document>();
-  TreeBuilder builder(*document, file, errors);
+  TreeBuilder builder(*document, file, errors, lines_before);
   try {
     std::istringstream in(text);
     YAML::Parser parser(in);
@@ -228,7 +232,7 @@ std::unique_ptr<Document> Document::parse(const std::string& text, const std::st
     }
     document->root_ = builder.root();
     if (builder.last_scalar() != nullptr && builder.last_scalar()->quoted &&
-        closing_quote_missing(text, *builder.last_scalar())) {
+        closing_quote_missing(text, *builder.last_scalar(), lines_before)) {
       errors.push_back({"not valid YAML: a quote is opened and never closed",
                         builder.last_scalar()->place, "is the file complete?"});
       return nullptr;
@@ -242,8 +246,8 @@ std::unique_ptr<Document> Document::parse(const std::string& text, const std::st
     errors.push_back(refused.error);
     return nullptr;
   } catch (const YAML::Exception& e) {
-    Place place{file, 1, 1};
-    if (!e.mark.is_null()) place = {file, e.mark.line + 1, e.mark.column + 1};
+    Place place{file, lines_before + 1, 1};
+    if (!e.mark.is_null()) place = {file, lines_before + e.mark.line + 1, e.mark.column + 1};
     errors.push_back({"not valid YAML: " + e.msg, place,
                       "check indentation, brackets and quotes here and in the line before; "
                       "is the file complete?"});
@@ -398,8 +402,8 @@ std::size_t utf8_length(unsigned char lead) {
 }
 }  // namespace
 
-Result<> check_text(const std::string& text, const std::string& file) {
-  int line = 1;
+Result<> check_text(const std::string& text, const std::string& file, int lines_before) {
+  int line = lines_before + 1;
   int column = 1;
   bool indentation = true;
   for (std::size_t i = 0; i < text.size();) {

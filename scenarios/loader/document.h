@@ -46,9 +46,10 @@ struct YamlNode {
 
 class Document {
  public:
-  /// Errors of syntax end the parse; duplicate keys are collected.
+  /// Errors of syntax end the parse; duplicate keys are collected. `lines_before`: of the file, if
+  /// the text is a part of it.
   static std::unique_ptr<Document> parse(const std::string& text, const std::string& file,
-                                         std::vector<Error>& errors);
+                                         std::vector<Error>& errors, int lines_before = 0);
   /// "traffic.0.rpc.rate=5/s", "traffic.shopping.rpc.rate=5/s": list items by index or `name`.
   Result<> set(const std::string& assignment);
 
@@ -67,6 +68,6 @@ class Document {
 Result<std::string> read_text_file(const std::string& path);
 /// What yaml-cpp says badly or not at all: NUL bytes, control characters, bytes that are not UTF-8,
 /// tabs in the indentation.
-Result<> check_text(const std::string& text, const std::string& file);
+Result<> check_text(const std::string& text, const std::string& file, int lines_before = 0);
 
 }  // namespace weft::scenarios
