@@ -24,7 +24,8 @@ int run(const Flags& flags) {
     if (!loaded.scenario) {
       print_errors(loaded.errors);
     } else {
-      print_errors({Error{"this is a scenario already", {flags.file, 0, 0},
+      print_errors({Error{"this is a scenario already",
+                          {flags.file, 0, 0},
                           "weft import reads OVN northbound databases, scripts of ovn-nbctl "
                           "commands and Kubernetes NetworkPolicies"}});
     }
@@ -49,7 +50,8 @@ int run(const Flags& flags) {
     return kOk;
   }
   std::FILE* file = std::fopen(flags.out.c_str(), "wb");
-  const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  const bool written =
+      file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
   if (file == nullptr || std::fclose(file) != 0 || !written) {
     print_errors({Error{"cannot be written", {flags.out, 0, 0}, "check the folder and its space"}});
     return kBadInput;
@@ -58,7 +60,8 @@ int run(const Flags& flags) {
 }
 
 const Command command{
-    "import", "Read an OVN database, an ovn-nbctl script or NetworkPolicies; say what they mean", 90,
+    "import", "Read an OVN database, an ovn-nbctl script or NetworkPolicies; say what they mean",
+    90,
     "  weft import scenarios/library/ovn/three-tier.nbctl\n"
     "  weft import --json /var/lib/ovn/ovnnb_db.db --out network.json\n",
     [](CLI::App& app) -> Action {

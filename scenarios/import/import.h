@@ -3,8 +3,8 @@
 // placement of its ports.
 //
 // The promise: nothing is skipped in silence. What has no counterpart in weft and would change what
-// happens to a guest's packet is an error that names file, line, table, row and column and says what
-// to do. What changes nothing for packets is left out, and listed as such (nb_schema.h, and
+// happens to a guest's packet is an error that names file, line, table, row and column and says
+// what to do. What changes nothing for packets is left out, and listed as such (nb_schema.h, and
 // docs/import.md for people). In between are notes: the import succeeds and says what is not there.
 //
 // The result is one transaction that inserts every row. It was applied to an empty Intent already,
@@ -61,7 +61,7 @@ struct Imported {
   std::string file;
   control::Transaction transaction;
   Placement placement;
-  std::map<std::uint64_t, Origin> origins;     ///< by cookie
+  std::map<std::uint64_t, Origin> origins;       ///< by cookie
   std::map<control::RowId, Origin> row_origins;  ///< by row, as far as it stands for one
   std::vector<Error> notes;  ///< what is not there, for people; places as in errors
   /// The state that the transaction leads to.

@@ -58,7 +58,8 @@ class KubernetesMapper {
     out_.transaction.insert(std::move(row));
   }
 
-  // --- pods ---------------------------------------------------------------------------------------
+  // --- pods
+  // ---------------------------------------------------------------------------------------
 
   /// Pods that were written by hand have no status: the lowest free of what kubeadm calls pods.
   void give_addresses() {
@@ -156,7 +157,8 @@ class KubernetesMapper {
     return out;
   }
 
-  // --- policies -----------------------------------------------------------------------------------
+  // --- policies
+  // -----------------------------------------------------------------------------------
 
   void map_policy(const k8s::Policy& policy) {
     const std::string base = fmt::format("np.{}.{}", word(policy.space), word(policy.name));
@@ -215,8 +217,8 @@ class KubernetesMapper {
         if (a.is6 == six) set.prefixes.push_back({a, six ? 128 : 32});
       // A selector that selects nobody is false, and says so by an empty set.
       if (set.prefixes.empty() && (six || !addresses.empty())) continue;
-      out.push_back(fmt::format("{}.{} == ${}", six ? "ip6" : "ip4", source ? "src" : "dst",
-                                set.name));
+      out.push_back(
+          fmt::format("{}.{} == ${}", six ? "ip6" : "ip4", source ? "src" : "dst", set.name));
       insert(std::move(set), "NetworkPolicy", origin, place);
     }
   }
@@ -247,14 +249,13 @@ class KubernetesMapper {
       }
       selects = true;
       for (const auto& [pod_name, pod] : pods_) {
-        const bool here = peer.spaces ? peer.spaces->selects(labels_of(pod.space))
-                                      : pod.space == policy.space;
+        const bool here =
+            peer.spaces ? peer.spaces->selects(labels_of(pod.space)) : pod.space == policy.space;
         if (here && (!peer.pods || peer.pods->selects(pod.labels)))
           selected.insert(pod.addresses.begin(), pod.addresses.end());
       }
     }
-    if (selects)
-      add_set(name, selected, ingress, policy.full_name(), rule.place, parts);
+    if (selects) add_set(name, selected, ingress, policy.full_name(), rule.place, parts);
     match += " && " + join(parts, " || ");
     return true;
   }
@@ -301,12 +302,10 @@ class KubernetesMapper {
     }
     for (const auto& [number, addresses] : by_number) {
       std::vector<std::string> where;
-      const std::string set =
-          fmt::format("{}.{}.{}.{}", name, protocol, word(port.name), number);
+      const std::string set = fmt::format("{}.{}.{}.{}", name, protocol, word(port.name), number);
       if (!sets_.insert(set).second) continue;
       add_set(set, addresses, false, policy.full_name(), rule.place, where);
-      parts.push_back(
-          fmt::format("({} && {}.dst == {})", join(where, " || "), protocol, number));
+      parts.push_back(fmt::format("({} && {}.dst == {})", join(where, " || "), protocol, number));
     }
   }
 
@@ -315,9 +314,8 @@ class KubernetesMapper {
       if (names.empty()) return;
       const std::string more =
           names.size() > 1 ? fmt::format(" and {} more", names.size() - 1) : std::string();
-      out_.notes.push_back({fmt::format("{}{}: {}", names.front(), more, what),
-                            {out_.file, 0, 0},
-                            {}});
+      out_.notes.push_back(
+          {fmt::format("{}{}: {}", names.front(), more, what), {out_.file, 0, 0}, {}});
     };
     note(without_address_, "the pod has no status.podIP; weft gave it an address of 10.244.0.0/16");
     note(objects_.finished, "the pod has ended and is left out");

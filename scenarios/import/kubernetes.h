@@ -6,8 +6,8 @@
 // (status.podIPs), node (spec.nodeName) and named container ports; of a namespace its labels, to
 // which the API server adds kubernetes.io/metadata.name; of a policy everything.
 //
-// All pods are ports of one network, "pods": Kubernetes promises them a flat network. A policy makes
-// a group of the pods that it selects; for each direction that it isolates, a rule that drops
+// All pods are ports of one network, "pods": Kubernetes promises them a flat network. A policy
+// makes a group of the pods that it selects; for each direction that it isolates, a rule that drops
 // (priority 1000) and one that allows for each of its rules (1001). So policies add up: what any of
 // them allows is allowed, and a pod that none selects is not isolated. Peers become address sets.
 #pragma once

@@ -50,14 +50,14 @@ class ObjectReader {
       return;
     }
     const YamlNode* metadata = find(node, "metadata");
-    const std::string name = metadata == nullptr ? "" : text(*metadata, "name");
+    const std::string name = metadata == nullptr ? std::string() : text(*metadata, "name");
     if (name.empty()) {
       diag_.error(node.place, fmt::format("a {} without metadata.name", kind));
       return;
     }
     std::string space = text(*metadata, "namespace");
     if (space.empty()) space = "default";
-    for (const std::string* part : {&name, &space}) {
+    for (const std::string* part : {&name, static_cast<const std::string*>(&space)}) {
       if (part->find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos)
         continue;
       diag_.error(metadata->place, fmt::format("'{}' is no name of Kubernetes", *part),
@@ -117,11 +117,12 @@ class ObjectReader {
       pod.node = text(*spec, "nodeName");
       if (const YamlNode* host = find(*spec, "hostNetwork");
           host != nullptr && host->text == "true") {
-        diag_.error(host->place,
-                    fmt::format("the pod {} uses its node's network (hostNetwork), which policies "
-                                "do not reach",
-                                pod.full_name()),
-                    "leave such pods out: kubectl get pods --field-selector spec.hostNetwork=false");
+        diag_.error(
+            host->place,
+            fmt::format("the pod {} uses its node's network (hostNetwork), which policies "
+                        "do not reach",
+                        pod.full_name()),
+            "leave such pods out: kubectl get pods --field-selector spec.hostNetwork=false");
         return;
       }
       container_ports(*spec, pod);
@@ -169,7 +170,8 @@ class ObjectReader {
     }
   }
 
-  // --- policies: every key counts -----------------------------------------------------------------
+  // --- policies: every key counts
+  // -----------------------------------------------------------------
 
   void policy(const YamlNode& node, const std::string& space, const std::string& name) {
     Policy policy;
@@ -184,14 +186,14 @@ class ObjectReader {
     Reader spec(diag_, *spec_node, "networkpolicy.spec", "spec");
     // An empty selector selects every pod of the namespace; so does a missing one.
     if (const YamlNode* pods = spec.take("podSelector")) policy.pods = selector(*pods);
-    if (const YamlNode* list = spec.take("ingress"))
-      policy.ingress = rules(*list, "from");
+    if (const YamlNode* list = spec.take("ingress")) policy.ingress = rules(*list, "from");
     const YamlNode* egress = spec.take("egress");
     if (egress != nullptr) policy.egress = rules(*egress, "to");
     if (const YamlNode* types = spec.take("policyTypes")) {
       if (scenarios::is_list(diag_, *types, "policyTypes")) {
         for (const YamlNode* type : types->items) {
-          const auto i = scenarios::convert_choice(diag_, *type, "policyTypes", {"Ingress", "Egress"});
+          const auto i =
+              scenarios::convert_choice(diag_, *type, "policyTypes", {"Ingress", "Egress"});
           if (i) (*i == 0 ? policy.isolates_ingress : policy.isolates_egress) = true;
         }
       }
@@ -252,8 +254,8 @@ class ObjectReader {
         if (!prefix(*item, p)) continue;
         if (p.address.is6 != out.block->address.is6 || p.length <= out.block->length ||
             !out.block->contains(p.address))
-          diag_.error(item->place, fmt::format("{} does not lie inside {}", p.text(),
-                                               out.block->text()));
+          diag_.error(item->place,
+                      fmt::format("{} does not lie inside {}", p.text(), out.block->text()));
         out.except.push_back(p);
       }
     }
@@ -283,8 +285,8 @@ class ObjectReader {
     }
     std::uint64_t number = 0;
     if (const YamlNode* at = reader.take("port")) {
-      const bool digits = !at->text.empty() &&
-                          at->text.find_first_not_of("0123456789") == std::string::npos;
+      const bool digits =
+          !at->text.empty() && at->text.find_first_not_of("0123456789") == std::string::npos;
       if (at->kind != YamlNode::Kind::scalar)
         diag_.error(at->place, "a port is a number or the name of a container's port");
       else if (!digits)
@@ -331,8 +333,8 @@ class ObjectReader {
     reader.finish();
     const bool listed = r.op == Requirement::Operator::in || r.op == Requirement::Operator::not_in;
     if (listed == r.values.empty())
-      diag_.error(node.place, listed ? "In and NotIn need values"
-                                     : "Exists and DoesNotExist have no values");
+      diag_.error(node.place,
+                  listed ? "In and NotIn need values" : "Exists and DoesNotExist have no values");
     out.requirements.push_back(std::move(r));
   }
 

@@ -57,7 +57,7 @@ struct PolicyPort {
   std::string name;                          ///< or a container port's name; neither: all
 };
 struct Rule {
-  std::vector<Peer> peers;  ///< empty: everyone
+  std::vector<Peer> peers;        ///< empty: everyone
   std::vector<PolicyPort> ports;  ///< empty: everything
   Place place;
 };
@@ -72,9 +72,9 @@ struct Policy {
 
 struct Objects {
   std::map<std::string, Namespace> spaces;
-  std::map<std::string, Pod> pods;          ///< by full name
-  std::map<std::string, Policy> policies;   ///< by full name
-  std::vector<std::string> finished;        ///< pods that have ended and are no longer there
+  std::map<std::string, Pod> pods;         ///< by full name
+  std::map<std::string, Policy> policies;  ///< by full name
+  std::vector<std::string> finished;       ///< pods that have ended and are no longer there
 };
 
 void read_objects(const std::string& text, const std::string& file, Objects& out,

@@ -42,10 +42,10 @@ LoadedNetwork load_network(const std::string& path, const ImportOptions& options
       break;
   }
   if (!set.empty()) {
-    out.errors = {{"--set overrides keys of a scenario, and this is " +
-                       std::string(name_of(out.format)),
-                   {path, 0, 0},
-                   {}}};
+    out.errors = {
+        {"--set overrides keys of a scenario, and this is " + std::string(name_of(out.format)),
+         {path, 0, 0},
+         {}}};
     return out;
   }
   out.imported = std::move(result.network);

@@ -17,9 +17,9 @@ Format format_of(const std::string& content);
 
 struct LoadedNetwork {
   Format format = Format::scenario;
-  std::optional<Imported> imported;              ///< everything but a scenario
-  std::optional<scenarios::Scenario> scenario;   ///< a scenario, loaded and checked
-  std::vector<Error> errors;                     ///< if there is neither
+  std::optional<Imported> imported;             ///< everything but a scenario
+  std::optional<scenarios::Scenario> scenario;  ///< a scenario, loaded and checked
+  std::vector<Error> errors;                    ///< if there is neither
 };
 
 /// `set`: overrides, for scenarios only.

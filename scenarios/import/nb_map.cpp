@@ -77,8 +77,7 @@ void NbMapper::judge_column(const NbRow& row, const NbColumn& column) {
     if (option->use == Use::noted)
       note(row, what + ":" + key, std::string(option->why));
     else
-      refuse(row, column.name, fmt::format("{}={}: {}", key, value, option->why),
-             "remove the key");
+      refuse(row, column.name, fmt::format("{}={}: {}", key, value, option->why), "remove the key");
   }
 }
 
@@ -95,10 +94,10 @@ void NbMapper::write_notes() {
   for (const auto& [key, rows] : notes_) {
     const std::string more =
         rows.size() > 1 ? fmt::format(" and {} more", rows.size() - 1) : std::string();
-    out_.notes.push_back({fmt::format("{} of {}{}: {}", key.first, rows.front()->title(), more,
-                                      key.second),
-                          rows.front()->place,
-                          {}});
+    out_.notes.push_back(
+        {fmt::format("{} of {}{}: {}", key.first, rows.front()->title(), more, key.second),
+         rows.front()->place,
+         {}});
   }
 }
 
@@ -138,9 +137,9 @@ NbMapper::Rows NbMapper::sorted(std::string_view table) const {
   }
   std::vector<std::pair<std::string, const NbRow*>> keyed;
   for (const NbRow* row : out)
-    keyed.emplace_back((row->table->column("name") == nullptr ? "" : row->text("name")) + '\1' +
-                           contents(*row),
-                       row);
+    keyed.emplace_back(
+        (row->table->column("name") == nullptr ? "" : row->text("name")) + '\1' + contents(*row),
+        row);
   std::stable_sort(keyed.begin(), keyed.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = keyed[i].second;
@@ -168,7 +167,8 @@ NbMapper::Rows NbMapper::children(const NbRow& row, std::string_view column) con
 void NbMapper::name_rows() {
   for (const char* table : {"Logical_Switch", "Logical_Router", "Load_Balancer"}) {
     std::string prefix = table;
-    for (char& c : prefix) c = c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    for (char& c : prefix)
+      c = c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
     for (const NbRow* row : sorted(table)) {
       const std::string& name = row->text("name");
       if (name.empty())
@@ -273,13 +273,19 @@ void NbMapper::place() {
   hypervisors.insert(hypervisors.end(), spread.begin(), spread.end());
   for (std::size_t i = 0; i < free.size(); ++i)
     out_.placement.ports[free[i]] = spread[i % spread.size()];
-  // A way out that has no gateway on its network is on every hypervisor, as in OVN.
+  // A way out is where its network's gateways are, and where addresses are translated in place; if
+  // there are no gateways, on every hypervisor, as in OVN.
   for (control::Transaction::Change& change : out_.transaction.changes) {
     auto* port = std::get_if<control::Port>(&change.row);
     if (port == nullptr || port->type != control::PortType::external || !port->requested.empty())
       continue;
     std::vector<std::string> where = exits_[port->network];
     if (where.empty()) where = hypervisors;
+    for (const std::string& name : floating_[port->network])
+      if (const auto it = out_.placement.ports.find(name);
+          it != out_.placement.ports.end() &&
+          std::find(where.begin(), where.end(), it->second) == where.end())
+        where.push_back(it->second);
     port->requested = where.front();
     port->also.assign(where.begin() + 1, where.end());
   }

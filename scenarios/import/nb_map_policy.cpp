@@ -55,8 +55,9 @@ void NbMapper::map_sets() {
       if (ports_.contains(port->text("name")))
         group.members.insert(port->text("name"));
       else
-        refuse(*row, "ports", fmt::format("{} is of type {}, which weft's groups do not hold",
-                                          port->title(), port->text("type")),
+        refuse(*row, "ports",
+               fmt::format("{} is of type {}, which weft's groups do not hold", port->title(),
+                           port->text("type")),
                "take it out of the group");
     }
     insert(std::move(group), row);
@@ -104,8 +105,7 @@ void NbMapper::map_acl(const NbRow& row, const Peer& to, bool shared) {
   Acl acl;
   const std::string& name = row.text("name");
   const bool own_name = !name.empty() && store_.named("ACL", name).size() == 1;
-  acl.name = own_name ? name
-                      : made_name(control::Table::acl, name.empty() ? "acl" : name, row);
+  acl.name = own_name ? name : made_name(control::Table::acl, name.empty() ? "acl" : name, row);
   if (shared) acl.name += "@" + to.name;
   while (taken_.contains({control::Table::acl, acl.name})) acl.name += "'";
   acl.tenant = "ovn";

@@ -31,7 +31,8 @@ void NbMapper::map_switches() {
     if (mac)
       mac_prefix_ = static_cast<std::uint32_t>(mac->to_u64() >> 24);
     else
-      refuse(*global, "options", fmt::format("mac_prefix={} is not half an Ethernet address", prefix));
+      refuse(*global, "options",
+             fmt::format("mac_prefix={} is not half an Ethernet address", prefix));
   }
   const Rows switches = sorted("Logical_Switch");
   for (const NbRow* ls : switches)
@@ -138,8 +139,8 @@ void NbMapper::read_router_port(const NbRow& lsp, const NbRow& ls) {
              "lsp-set-addresses PORT router");
   }
   if (!reachable)
-    refuse(lsp, "addresses", fmt::format("the switch sends nothing to {} without its address",
-                                         lrp.title()),
+    refuse(lsp, "addresses",
+           fmt::format("the switch sends nothing to {} without its address", lrp.title()),
            "lsp-set-addresses PORT router");
   if (lsp.has("port_security"))
     refuse(lsp, "port_security", "weft guards guests' ports, not routers'", "clear the column");
@@ -269,9 +270,9 @@ void NbMapper::read_security(const NbRow& lsp, Port& port) {
   port.security = true;
   std::set<Prefix> allowed;
   bool first = port.mac == Mac{};
-  const bool dynamic = std::any_of(dynamic_[lsp_switch_[&lsp]].begin(),
-                                   dynamic_[lsp_switch_[&lsp]].end(),
-                                   [&](const Dynamic& d) { return d.row == &lsp; });
+  const bool dynamic =
+      std::any_of(dynamic_[lsp_switch_[&lsp]].begin(), dynamic_[lsp_switch_[&lsp]].end(),
+                  [&](const Dynamic& d) { return d.row == &lsp; });
   if (first && dynamic)
     return refuse(lsp, "port_security", "the port's Ethernet address is only found by OVN",
                   "give it one: \"MAC dynamic\"");
@@ -340,7 +341,8 @@ void NbMapper::give_addresses(const NbRow& ls) {
     const auto first = parse_ip(word.substr(0, dots));
     const auto last = dots == std::string_view::npos ? first : parse_ip(word.substr(dots + 2));
     if (!first || !last || first->is6 || last->is6)
-      return refuse(ls, "other_config", fmt::format("exclude_ips has '{}', which is no range", word));
+      return refuse(ls, "other_config",
+                    fmt::format("exclude_ips has '{}', which is no range", word));
     excluded.emplace_back(first->v4().value, last->v4().value);
   }
   auto& requests = dynamic_[&ls];
@@ -380,7 +382,9 @@ void NbMapper::give_addresses(const NbRow& ls) {
       used.insert(at);
       port.addresses.emplace_back(Ip4{at});
     }
-    if (!request.mac) {
+    // Where neither is there, OVN gives nothing unless it was asked for Ethernet addresses alone.
+    const bool gives = subnet || prefix6 || ls.option("other_config", "mac_only") == "true";
+    if (!request.mac && gives) {
       const auto four = std::find_if(port.addresses.begin(), port.addresses.end(),
                                      [](const IpAddress& a) { return !a.is6; });
       port.mac = unused_mac(four == port.addresses.end() ? nullptr : &*four);

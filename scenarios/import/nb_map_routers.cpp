@@ -80,8 +80,8 @@ bool NbMapper::map_router_port(const NbRow& lrp, const NbRow& router, control::R
       return rows;
     }();
     if (owners.empty() || found.front()->text("peer") != port.name) {
-      refuse(lrp, "peer", fmt::format("'{}' is no router port that names this one in turn",
-                                      lrp.text("peer")));
+      refuse(lrp, "peer",
+             fmt::format("'{}' is no router port that names this one in turn", lrp.text("peer")));
       return false;
     }
     port.peer_port = lrp.text("peer");
@@ -194,9 +194,10 @@ std::string NbMapper::nat_gateway(const NbRow& router, const NbRow& nat,
   }
   if (gateways.size() < 2) return {};
   if (near.size() == 1) return near.front()->text("name");
-  refuse(nat, "gateway_port", fmt::format("{} has {} ports with gateways, and the external "
-                                          "address does not say which is meant",
-                                          router.title(), gateways.size()),
+  refuse(nat, "gateway_port",
+         fmt::format("{} has {} ports with gateways, and the external "
+                     "address does not say which is meant",
+                     router.title(), gateways.size()),
          "--gateway-port=PORT says which");
   return {};
 }
@@ -253,13 +254,19 @@ void NbMapper::map_nat(const NbRow& router) {
         continue;
       }
       if (!ports_.contains(row->text("logical_port"))) {
-        refuse(*row, "logical_port", fmt::format("there is no port '{}'", row->text("logical_port")));
+        refuse(*row, "logical_port",
+               fmt::format("there is no port '{}'", row->text("logical_port")));
         continue;
       }
       // A gateway router translates where it is, whatever port is named.
       if (router.option("options", "chassis").empty()) {
         nat.port = row->text("logical_port");
         nat.external_mac = *mac;
+        // What is translated where its port is leaves the overlay there.
+        for (const NbRow* lrp : children(router, "ports"))
+          if (lrp_switch_.contains(lrp) &&
+              (lrp->has("gateway_chassis") || lrp->has("ha_chassis_group")))
+            floating_[name_of(*lrp_switch_[lrp])].insert(nat.port);
       }
     } else if (row->has("external_mac") || (row->has("logical_port") && kind != "dnat_and_snat")) {
       note(*row, "NAT with logical_port or external_mac alone", "it is translated at the gateway");

@@ -53,8 +53,7 @@ void NbMapper::map_load_balancers() {
     const Datum& fields = row->get("selection_fields");
     const Datum whole{{"ip_dst", ""}, {"ip_src", ""}, {"tp_dst", ""}, {"tp_src", ""}};
     if (!fields.empty() && fields != whole)
-      refuse(*row, "selection_fields",
-             "weft chooses by addresses, protocol and ports together",
+      refuse(*row, "selection_fields", "weft chooses by addresses, protocol and ports together",
              "ip_src,ip_dst,tp_src,tp_dst, or clear the column; options:affinity_timeout keeps a "
              "client at its backend");
     lb.cookie = cookie(*row);
@@ -70,8 +69,8 @@ bool NbMapper::map_vips(const NbRow& row, control::LoadBalancer& out) {
     std::size_t end = text.rfind(':');
     if (text.ends_with(']')) end = text.rfind(":[");
     if (!address || end == std::string::npos || end == 0) {
-      refuse(row, "ip_port_mappings", fmt::format("'{}={}' is not ADDRESS=PORT:SOURCE",
-                                                  address_text, text));
+      refuse(row, "ip_port_mappings",
+             fmt::format("'{}={}' is not ADDRESS=PORT:SOURCE", address_text, text));
       return false;
     }
     mapped[address->address] = text.substr(0, end);
@@ -106,9 +105,10 @@ bool NbMapper::map_vips(const NbRow& row, control::LoadBalancer& out) {
       v.backends.push_back(std::move(b));
     }
     if (!checked.empty() && checked.erase(vip_text) == 0) {
-      refuse(row, "health_check", fmt::format("there is none for {}, but for other addresses of "
-                                              "the same load balancer",
-                                              vip_text),
+      refuse(row, "health_check",
+             fmt::format("there is none for {}, but for other addresses of "
+                         "the same load balancer",
+                         vip_text),
              "weft checks all or none: split the load balancer");
       return false;
     }
@@ -158,8 +158,8 @@ void NbMapper::map_dhcp() {
                                                            0xfffe000000ULL | (m & 0xffffff)})
                       : *address;
     if (const std::string& lease = row->option("options", "lease_time"); !lease.empty())
-      dhcp.lease_seconds = static_cast<std::uint32_t>(
-          std::min<std::uint64_t>(to_number(lease), 0xffffffff));
+      dhcp.lease_seconds =
+          static_cast<std::uint32_t>(std::min<std::uint64_t>(to_number(lease), 0xffffffff));
     for (const auto& [key, value] : row->get("options"))
       if (key != "server_id" && key != "server_mac" && key != "lease_time")
         dhcp.options[key] = value;
@@ -247,8 +247,8 @@ void NbMapper::map_mirrors() {
       }
     }
     if (mirror.sink.empty()) {
-      refuse(*row, "sink", fmt::format("'{}' is no port of the network, nor the address of one",
-                                       sink),
+      refuse(*row, "sink",
+             fmt::format("'{}' is no port of the network, nor the address of one", sink),
              "weft's mirrors copy to a port; collectors outside of the network are not reached");
       continue;
     }

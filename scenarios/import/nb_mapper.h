@@ -103,14 +103,15 @@ class NbMapper {
   std::map<std::pair<std::string, std::string>, Rows> notes_;  // (what, why) -> rows
   std::uint64_t cookies_ = 0;
 
-  std::map<std::string, control::Port> ports_;           // by name
-  std::map<std::string, const NbRow*> port_rows_;        // of ports_
-  std::map<const NbRow*, const NbRow*> lsp_switch_;      // -> Logical_Switch
-  std::map<const NbRow*, const NbRow*> lrp_switch_;      // -> Logical_Switch that it is on
+  std::map<std::string, control::Port> ports_;            // by name
+  std::map<std::string, const NbRow*> port_rows_;         // of ports_
+  std::map<const NbRow*, const NbRow*> lsp_switch_;       // -> Logical_Switch
+  std::map<const NbRow*, const NbRow*> lrp_switch_;       // -> Logical_Switch that it is on
   std::map<const NbRow*, std::vector<Dynamic>> dynamic_;  // by Logical_Switch
-  std::set<std::string> nobodys_;                        // ports that no hypervisor carries
+  std::set<std::string> nobodys_;                         // ports that no hypervisor carries
   std::set<Mac> macs_;
   std::map<std::string, std::vector<std::string>> exits_;  // network -> chassis of its gateways
+  std::map<std::string, std::set<std::string>> floating_;  // network -> ports translated in place
   std::set<std::string> chassis_;                          // that the network names
   std::uint32_t mac_prefix_ = 0x0a0000;
 };

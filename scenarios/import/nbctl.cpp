@@ -352,8 +352,10 @@ NbRow& Runner::create(std::string_view table, const Place& place, const std::str
 }
 
 void Runner::put(NbRow& row, std::string_view column, Datum value) {
-  row.place = place_;
-  store_.set(row, *row.table->column(column), std::move(value));
+  const NbColumn& c = *row.table->column(column);
+  // A switch stays where it was written when it gets one more port.
+  if (!c.strong) row.place = place_;
+  store_.set(row, c, std::move(value));
 }
 
 void Runner::put(NbRow& row, std::string_view column, const std::string& value) {

@@ -160,14 +160,17 @@ std::string rows_text(const Imported& network) {
     out += fmt::format("\n{}:\n", plural(control::name_of(table), rows.size()));
     for (const auto& [name, row] : rows) {
       out += "  " + name;
-      const Json defaults = defaults_of(*row);
-      for (const auto& [field, value] : fields_of(*row).items())
-        if (value != defaults[field]) out += fmt::format("  {}={}", field, brief(value));
+      const Json defaults = defaults_of(*row), fields = fields_of(*row);
+      for (const auto& [field, value] : fields.items())
+        // 0.0.0.0/0 says something.
+        if (value != defaults[field] || field == "prefix")
+          out += fmt::format("  {}={}", field, brief(value));
       out += "\n";
     }
   }
   std::map<std::string, std::vector<std::string>> carried;
-  for (const auto& [port, hypervisor] : network.placement.ports) carried[hypervisor].push_back(port);
+  for (const auto& [port, hypervisor] : network.placement.ports)
+    carried[hypervisor].push_back(port);
   out += fmt::format("\n{}:\n", plural("hypervisor", network.placement.hypervisors.size()));
   for (const std::string& name : network.placement.hypervisors)
     out += fmt::format("  {}  {}\n", name, fmt::join(carried[name], " "));
@@ -179,8 +182,11 @@ std::string rows_json(const Imported& network) {
   out["format"] = std::string(imports::name_of(network.format));
   out["file"] = network.file;
   const auto origin_json = [](const Origin& o) {
-    return Json{{"table", o.table},      {"uuid", o.uuid},      {"name", o.name},
-                {"file", o.place.file}, {"line", o.place.line}};
+    return Json{{"table", o.table},
+                {"uuid", o.uuid},
+                {"name", o.name},
+                {"file", o.place.file},
+                {"line", o.place.line}};
   };
   Json& tables = out["tables"] = Json::object();
   for (const auto& [table, rows] : by_table(network)) {
@@ -194,8 +200,8 @@ std::string rows_json(const Imported& network) {
     }
     tables[std::string(control::name_of(table))] = std::move(list);
   }
-  out["placement"] = Json{{"hypervisors", network.placement.hypervisors},
-                          {"ports", network.placement.ports}};
+  out["placement"] =
+      Json{{"hypervisors", network.placement.hypervisors}, {"ports", network.placement.ports}};
   Json& cookies = out["cookies"] = Json::object();
   for (const auto& [cookie, origin] : network.origins)
     cookies[std::to_string(cookie)] = origin_json(origin);

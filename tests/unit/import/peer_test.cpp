@@ -6,6 +6,7 @@
 #include "scenarios/import/nbctl_words.h"
 #include "scenarios/import/ovsdb_file.h"
 #include "tests/catch.h"
+#include "tests/unit/import/canonical.h"
 #include "tests/unit/import/ovn_peer.h"
 
 using namespace weft;
@@ -98,6 +99,17 @@ TEST_CASE("scripts leave the database that ovn-nbctl leaves") {
       CHECK(peer.nbctl(words) == "");
     }
     compare("the log", peer.file(), ours);
+    // And so do the networks that they mean, where weft takes them.
+    const auto mine = import_nbctl(script, "s");
+    if (path.parent_path().filename() == "ovn") REQUIRE(mine.network);
+    if (mine.network) {
+      const auto theirs = import_ovn_database(peer.file(), "s");
+      INFO(all(theirs.errors));
+      REQUIRE(theirs.network);
+      CHECK((test::canonical_rows(*mine.network) == test::canonical_rows(*theirs.network)));
+      CHECK(test::canonical_origins(*mine.network) == test::canonical_origins(*theirs.network));
+      CHECK(mine.network->placement.ports == theirs.network->placement.ports);
+    }
     compare("a backup", peer.backup(), ours);
     peer.compact();
     compare("the compacted log", peer.file(), ours);
