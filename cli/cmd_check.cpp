@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "scenarios/import/load_network.h"
 #include "scenarios/loader/ports.h"
 #include "scenarios/run/captures.h"
 #include "scenarios/spec.h"
@@ -91,8 +92,13 @@ std::string counts(const scenarios::Scenario& s) {
 int check(const Flags& flags) {
   int exit_code = kOk;
   for (const std::string& file : flags.files) {
-    const auto loaded = scenarios::load_scenario(file, flags.set);
+    const auto loaded = imports::load_network(file, {}, flags.set);
     auto errors = loaded.errors;
+    if (loaded.imported) {
+      for (const Error& note : loaded.imported->notes) print(note, "note");
+      if (!flags.quiet) fmt::print("{}: ok: {}\n", file, imports::name_of(loaded.imported->format));
+      continue;
+    }
     if (loaded.scenario) errors = scenarios::capture_filter_errors(loaded.scenario->captures);
     for (const Error& error : errors) print(error, "error");
     if (!loaded.scenario || !errors.empty()) {
@@ -105,20 +111,20 @@ int check(const Flags& flags) {
   return exit_code;
 }
 
-const Command command{"check", "Read scenarios and say what is wrong with them", 20,
-                      "  weft check scenarios/library/three-tier-migration.yaml\n"
-                      "  weft check --set traffic.shopping.rpc.rate=500/s "
-                      "scenarios/library/three-tier-migration.yaml\n",
-                      [](CLI::App& app) -> Action {
-                        auto flags = std::make_shared<Flags>();
-                        app.add_option("FILE", flags->files, "Scenarios (YAML)")->required();
-                        app.add_option("--set", flags->set,
-                                       "Override PATH=VALUE, as traffic.0.rpc.rate=500/s")
-                            ->expected(1)
-                            ->take_all();
-                        app.add_flag("-q,--quiet", flags->quiet, "Only errors and warnings");
-                        return [flags] { return check(*flags); };
-                      }};
+const Command command{
+    "check", "Read scenarios and say what is wrong with them", 20,
+    "  weft check scenarios/library/three-tier-migration.yaml\n"
+    "  weft check --set traffic.shopping.rpc.rate=500/s "
+    "scenarios/library/three-tier-migration.yaml\n",
+    [](CLI::App& app) -> Action {
+      auto flags = std::make_shared<Flags>();
+      app.add_option("FILE", flags->files, "Scenarios, or what weft import reads")->required();
+      app.add_option("--set", flags->set, "Override PATH=VALUE, as traffic.0.rpc.rate=500/s")
+          ->expected(1)
+          ->take_all();
+      app.add_flag("-q,--quiet", flags->quiet, "Only errors and warnings");
+      return [flags] { return check(*flags); };
+    }};
 
 }  // namespace
 }  // namespace weft::cli
