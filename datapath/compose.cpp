@@ -36,8 +36,8 @@ Bytes transport(const FlowKey& key, const ComposeOptions& options) {
     case wire::kProtoTcp:
       put(b, get(place::tp_src), 2);
       put(b, get(place::tp_dst), 2);
-      put(b, 1, 4);
-      put(b, (get(place::tcp_flags) & 0x10) != 0 ? 1 : 0, 4);
+      put(b, options.sequence, 4);
+      put(b, (get(place::tcp_flags) & 0x10) != 0 ? options.acknowledgement : 0, 4);
       put(b, 0x5000 | get(place::tcp_flags), 2);
       put(b, 0xffff, 2);
       put(b, 0, 4);

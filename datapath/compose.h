@@ -11,8 +11,10 @@
 namespace weft::datapath {
 
 struct ComposeOptions {
-  std::uint16_t echo_id = 1;        ///< ICMP echo: identifier
-  std::uint16_t echo_sequence = 1;  ///< ... and sequence number
+  std::uint16_t echo_id = 1;          ///< ICMP echo: identifier
+  std::uint16_t echo_sequence = 1;    ///< ... and sequence number
+  std::uint32_t sequence = 1;         ///< TCP
+  std::uint32_t acknowledgement = 1;  ///< TCP, with the flag
   std::span<const std::uint8_t> payload{};
 };
 

@@ -29,6 +29,17 @@ class Switches {
   virtual std::optional<DropReason> refusal_at(const Seat& seat) const = 0;
   virtual datapath::TraceResult trace(const Seat& seat, const Packet& packet,
                                       const datapath::TraceOptions& options) = 0;
+  /// What the guest there knows of the conversation that a packet belongs to, and its headers do
+  /// not say; nothing: there is none yet.
+  struct Conversation {
+    std::uint32_t sequence = 1, acknowledgement = 1;  ///< TCP: of the next segment
+    std::uint16_t echo_id = 1;
+  };
+  virtual std::optional<Conversation> conversation(const Seat& seat,
+                                                   const datapath::FlowKey& packet) const {
+    (void)seat, (void)packet;
+    return std::nullopt;
+  }
   /// Where packets to trace come from.
   virtual PacketPool& pool() = 0;
 };

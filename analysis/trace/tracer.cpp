@@ -116,7 +116,13 @@ class Tracer::Run {
     }
     PacketPool& pool = t_.switches_->pool();
     HeldPacket frame(pool.take(), datapath::GiveBack{&pool});
-    datapath::compose_frame(*frame, packet.key, {.payload = packet.payload});
+    const auto known =
+        t_.switches_->conversation(seat_, packet.key).value_or(Switches::Conversation{});
+    datapath::compose_frame(*frame, packet.key,
+                            {.echo_id = known.echo_id,
+                             .sequence = known.sequence,
+                             .acknowledgement = known.acknowledgement,
+                             .payload = packet.payload});
     waiting_.push_back({seat_, std::move(frame), false, {}, "from " + port_.name});
     for (std::size_t n = 0; n < kMostFrames && !waiting_.empty(); ++n) {
       Frame next = std::move(waiting_.front());
@@ -209,7 +215,7 @@ class Tracer::Run {
     const bool is_answer = frame.is_answer || end.how == datapath::Output::Kind::answer;
     const Switches::Seat to{frame.seat.hypervisor, end.port};
     if (end.port == models::kUplinkPort)
-      return leave(to, *end.packet, is_answer, is_answer ? nullptr : (written ? written : rule));
+      return leave(to, *end.packet, is_answer, is_answer ? nullptr : written);
     const std::string name = t_.switches_->port_at(to);
     if (name.empty()) {
       say("to the hypervisor's own stack");

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/units.h"
+#include "datapath/conntrack.h"
 #include "models/hypervisor.h"
 #include "models/router.h"
 #include "scenarios/run/endpoint.h"
@@ -101,6 +102,40 @@ class SwitchesOfWorld final : public Switches {
   datapath::TraceResult trace(const Seat& seat, const Packet& packet,
                               const datapath::TraceOptions& options) override {
     return pipeline(seat).trace_packet(packet, seat.port, now_, options);
+  }
+  std::optional<Conversation> conversation(const Seat& seat,
+                                           const datapath::FlowKey& packet) const override {
+    namespace place = datapath::place;
+    const auto& connections =
+        world_->hypervisor(nodes_[seat.hypervisor])->pipeline().connection_tracking();
+    const std::uint16_t zone = control::zone_of(seat.port.value);
+    datapath::CtTuple tuple;
+    tuple.src = packet.get128(place::ip_src);
+    tuple.dst = packet.get128(place::ip_dst);
+    tuple.is6 = packet.is_ip6();
+    tuple.protocol = static_cast<std::uint8_t>(packet.get(place::nw_proto));
+    Conversation out;
+    if (tuple.protocol == 6) {
+      tuple.src_port = static_cast<std::uint16_t>(packet.get(place::tp_src));
+      tuple.dst_port = static_cast<std::uint16_t>(packet.get(place::tp_dst));
+      const auto known = connections.find(tuple, zone, now_);
+      if (!known) return std::nullopt;
+      const int me = known->original == tuple ? 0 : 1;
+      out.sequence = known->windows.end[me];
+      out.acknowledgement = known->windows.end[1 - me];
+      return out;
+    }
+    // An echo reply answers a request that is known: its identifier is no field.
+    const bool reply = packet.get(place::tp_src) == (tuple.is6 ? 129u : 0u);
+    if (!reply || tuple.protocol != (tuple.is6 ? 58 : 1)) return std::nullopt;
+    for (const auto& c : connections.connections(zone, now_)) {
+      if (c.original.src != tuple.dst || c.original.dst != tuple.src ||
+          c.original.protocol != tuple.protocol)
+        continue;
+      out.echo_id = c.original.src_port;
+      return out;
+    }
+    return std::nullopt;
   }
   PacketPool& pool() override { return pool_; }
 

@@ -3,8 +3,9 @@
 import json
 import re
 
-from harness import LIBRARY, session
+from harness import LIBRARY, read_pcapng, session
 
+FAILURE = LIBRARY / 'link-failure-under-load.yaml'
 THREE = LIBRARY / 'three-tier-migration.yaml'
 TWO = LIBRARY / 'two-tenants-same-addresses.yaml'
 
@@ -75,6 +76,50 @@ def way(t):
     t.check('threads change nothing', again[0] == moved and again[1] == moved)
 
 
+def moments(t):
+    """Connections, links and routes are those of the moment."""
+    # A connection that is open then: its client's port, from a capture of the server's port.
+    run = t.run(THREE, 'run', '--until', '300ms', '--no-capture', '--capture', 'shop/app-2=tcp dst port 8080')
+    frame = read_pcapng(next((run / 'captures').glob('*.pcapng'))).frames[0].data
+    client = '.'.join(str(b) for b in frame[26:30])
+    port = int.from_bytes(frame[34:36], 'big')
+    reply = f'tcp,ip_dst={client},tcp_src=8080,tcp_dst={port},tcp_flags=+ack'
+    ask = ['trace', THREE, '--from', 'shop/app-2', '--packet', reply, '--json']
+    then = json.loads(t.weft(*ask, '--at', '300ms').stdout)
+    t.check('a reply passes while its connection is open', then['verdict'] == 'delivered' and
+            then['stage'] in ('to-port-state', 'deliver'), then)
+    ping = ['trace', LIBRARY / 'two-vms-ping.yaml', '--from', 'lab/vm-2', '--packet',
+            'icmp,ip_dst=10.0.0.11,icmp_type=0', '--json']
+    answers = [json.loads(t.weft(*ping, *at).stdout) for at in ([], ['--at', '500ms'])]
+    t.check('an echo reply passes when somebody has asked', answers[1]['verdict'] == 'delivered', answers[1])
+    rest = json.loads(t.weft(*ask).stdout)
+    t.check('... and not at rest', rest['verdict'] == 'dropped' and rest['reason'] in ('policy', 'ct.invalid'), rest)
+    other = json.loads(t.weft(*ask[:5], reply.replace(f'tcp_dst={port}', 'tcp_dst=1'), '--json', '--at', '300ms').stdout)
+    t.check('... nor for another port', other['verdict'] == 'dropped', other)
+    text = t.weft(*ask[:-1], '--at', '300ms').stdout
+    t.check('the text says the state', 'ct_state=est|rpl|trk' in text, text)
+
+    # A failed link: lost until routes have converged, then around it.
+    queries = ''.join(f'load/client-1 udp,ip_dst=10.0.0.15,udp_src={p},udp_dst=9\n' for p in range(5000, 5016))
+    (t.folder / 'ports').write_text(queries)
+
+    def spines(*flags):
+        lines = t.weft('trace', FAILURE, '--batch', 'ports', '--json', *flags).stdout.splitlines()
+        answers = [json.loads(line) for line in lines]
+        return [(a['verdict'], a['reason'] or '',
+                 next((h['name'] for h in a['hops'] if h['name'] in ('spine-1', 'spine-2')), ''))
+                for a in answers]
+
+    rest, cut, later, back = spines(), spines('--at', '1.005s'), spines('--at', '1.5s'), spines('--at', '3s')
+    t.check('at rest both spines are used', {s for _, _, s in rest} == {'spine-1', 'spine-2'} and
+            {v for v, _, _ in rest} == {'delivered'}, rest)
+    t.check('what the failed link would have carried is lost', all(
+        c == (('dropped', 'link.down', '') if r[2] == 'spine-1' else r) for r, c in zip(rest, cut)), (rest, cut))
+    t.check('... until the routes lead around it', {s for _, _, s in later} == {'spine-2'} and
+            {v for v, _, _ in later} == {'delivered'}, later)
+    t.check('... and is as before when the link is back', back == rest, (rest, back))
+
+
 def batch(t):
     lines = ['# a comment', 'shop/web-1 tcp,ip_dst=10.0.2.11,tcp_dst=8080', '', 'shop/web-1 icpm',
              'shop/web-7 icmp,ip_dst=10.0.1.1', '  shop/web-2\tarp,arp_tpa=10.0.1.1  ']
@@ -122,5 +167,6 @@ def errors(t):
 with session() as t:
     table(t)
     way(t)
+    moments(t)
     batch(t)
     errors(t)
