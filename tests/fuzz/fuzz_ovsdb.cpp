@@ -1,0 +1,6 @@
+#include "tests/fuzz/import_entry.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  weft::fuzz::ovsdb_one({data, size});
+  return 0;
+}
