@@ -13,6 +13,7 @@
 #include "analysis/trace/tracer.h"
 #include "base/units.h"
 #include "cli/commands.h"
+#include "scenarios/import/load_network.h"
 #include "scenarios/run/trace_world.h"
 
 namespace weft::cli {
@@ -27,6 +28,7 @@ struct Flags {
   std::vector<std::string> set;
   std::optional<std::uint64_t> seed;
   unsigned threads = 1;
+  std::uint32_t hypervisors = 0;
   bool json = false;
 };
 
@@ -36,7 +38,16 @@ int refused(std::vector<Error> errors) {
 }
 
 /// The network to ask about.
-Result<scenarios::TraceTarget> target_of(const Flags& flags, scenarios::Scenario scenario) {
+Result<scenarios::TraceTarget> target_of(const Flags& flags, imports::LoadedNetwork network) {
+  if (network.imported) {
+    if (!flags.at.empty())
+      return Error{fmt::format("{} is {}: nothing happens in it that --at could wait for",
+                               flags.file, name_of(network.format)),
+                   {},
+                   "without --at the network is at rest"};
+    return scenarios::trace_at_rest(*network.imported);
+  }
+  scenarios::Scenario scenario = std::move(*network.scenario);
   if (flags.seed) scenario.seed = *flags.seed;
   if (flags.at.empty()) return scenarios::trace_at_rest(scenario);
   const auto at = parse_duration(flags.at);
@@ -112,9 +123,9 @@ int trace(const Flags& flags) {
                                          : "--batch and --from, --packet exclude each other",
                      {},
                      "--from PORT --packet FIELDS, or --batch FILE with one FROM PACKET a line"}});
-  auto loaded = scenarios::load_scenario(flags.file, flags.set);
-  if (!loaded.scenario) return refused(loaded.errors);
-  auto target = target_of(flags, std::move(*loaded.scenario));
+  auto loaded = imports::load_network(flags.file, {.hypervisors = flags.hypervisors}, flags.set);
+  if (!loaded.scenario && !loaded.imported) return refused(loaded.errors);
+  auto target = target_of(flags, std::move(loaded));
   if (!target) return refused({target.error()});
   analysis::Tracer tracer(target->view, std::move(target->switches));
   return flags.batch.empty() ? one(tracer, flags) : many(tracer, flags);
@@ -124,11 +135,15 @@ const Command command{
     "trace", "What happens to a packet that a VM sends, rule by rule, and why", 75,
     "  weft trace scenarios/library/three-tier-migration.yaml \\\n"
     "      --from shop/web-1 --packet 'tcp,ip_dst=10.0.2.11,tcp_dst=8080'\n"
+    "  weft trace scenarios/library/ovn/three-tier.nbctl \\\n"
+    "      --from web-1 --packet 'tcp,ip_dst=10.0.2.11,tcp_dst=8080'\n"
     "  weft trace FILE --from shop/web-1 --packet 'icmp,ip_dst=10.0.3.11' --at 3s --json\n"
     "  echo \"shop/web-1 arp,arp_tpa=10.0.1.1\" | weft trace FILE --batch - --json\n",
     [](CLI::App& app) -> Action {
       auto flags = std::make_shared<Flags>();
-      app.add_option("FILE", flags->file, "Scenario (YAML)")->required();
+      app.add_option("FILE", flags->file,
+                     "Scenario (YAML), OVN database, ovn-nbctl script, Kubernetes policies")
+          ->required();
       app.add_option("--from", flags->from, "Port that sends: TENANT/VM");
       app.add_option("--packet", flags->packet,
                      "Fields of ovs-ofctl; what is missing is filled in as the guest would");
@@ -139,6 +154,8 @@ const Command command{
       app.add_option("--seed", flags->seed, "Instead of the scenario's");
       app.add_option("--threads", flags->threads, "For --at (default 1)")
           ->check(CLI::Range(1u, 256u));
+      app.add_option("--hypervisors", flags->hypervisors,
+                     "Imports: so many are made up for ports that name none");
       app.add_flag("--json", flags->json, "One JSON object a packet");
       return [flags] { return trace(*flags); };
     }};

@@ -5,10 +5,12 @@
 namespace weft::analysis {
 
 std::vector<HypervisorView> hypervisors_of(const std::map<std::string, std::string>& placement,
-                                           const std::map<std::string, IpAddress>& addresses) {
+                                           const std::map<std::string, IpAddress>& addresses,
+                                           const std::vector<std::string>& others) {
   std::map<std::string, HypervisorView> by_name;
   for (const auto& [name, address] : addresses) by_name[name].vtep.address = address;
   for (const auto& [port, hypervisor] : placement) by_name[hypervisor].ports.push_back(port);
+  for (const std::string& name : others) by_name.try_emplace(name);
   std::set<IpAddress> taken;
   for (const auto& [name, address] : addresses) taken.insert(address);
   std::vector<HypervisorView> out;

@@ -68,9 +68,11 @@ struct NetworkView {
   std::map<std::string, std::vector<IpAddress>> aliases{};
 };
 
-/// Hypervisors with their ports from a placement (port -> hypervisor), in the order of names. What
-/// `addresses` does not name gets one of 192.168.0.0/16 that is free.
+/// Hypervisors with their ports from a placement (port -> hypervisor), in the order of names, and
+/// `others`, which may carry none. What `addresses` does not name gets one of 192.168.0.0/16 that
+/// is free.
 std::vector<HypervisorView> hypervisors_of(const std::map<std::string, std::string>& placement,
-                                           const std::map<std::string, IpAddress>& addresses = {});
+                                           const std::map<std::string, IpAddress>& addresses = {},
+                                           const std::vector<std::string>& others = {});
 
 }  // namespace weft::analysis

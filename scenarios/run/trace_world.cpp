@@ -163,6 +163,19 @@ Result<TraceTarget> trace_at_rest(const Scenario& scenario) {
   return TraceTarget{std::move(view), std::move(switches)};
 }
 
+Result<TraceTarget> trace_at_rest(const imports::Imported& network) {
+  auto view = std::make_shared<NetworkView>();
+  view->intent = network.intent();
+  view->hypervisors =
+      analysis::hypervisors_of(network.placement.ports, {}, network.placement.hypervisors);
+  if (view->intent.ports().empty())
+    return Error{"there is no port in " + network.file, {}, "weft trace follows packets of ports"};
+  for (const auto& [cookie, origin] : network.origins)
+    view->origins[cookie] = {origin.name, origin.text()};
+  auto switches = switches_at_rest(*view);
+  return TraceTarget{std::move(view), std::move(switches)};
+}
+
 Result<TraceTarget> trace_at(const Scenario& scenario, Time at, unsigned threads) {
   if (auto some = has_ports(scenario); !some) return some.error();
   if (at > Time{} + scenario.duration)

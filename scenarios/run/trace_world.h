@@ -1,5 +1,5 @@
 // What `weft trace` asks about: a scenario's network at rest (nothing has run), or as it is at a
-// time of its simulation.
+// time of its simulation; or a network that was imported, which is always at rest.
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 #include "analysis/trace/network_view.h"
 #include "analysis/trace/switches.h"
 #include "base/time.h"
+#include "scenarios/import/import.h"
 #include "scenarios/spec.h"
 
 namespace weft::scenarios {
@@ -19,6 +20,7 @@ struct TraceTarget {
 
 /// The control plane has converged, everything is up, no connection is established.
 Result<TraceTarget> trace_at_rest(const Scenario& scenario);
+Result<TraceTarget> trace_at_rest(const imports::Imported& network);
 
 /// Runs the scenario up to `at`, exactly as `weft run` would. Connections, NAT, places of VMs,
 /// links and routes are as they are then.

@@ -120,6 +120,24 @@ def moments(t):
     t.check('... and is as before when the link is back', back == rest, (rest, back))
 
 
+def imported(t):
+    """What users have today, as a file of OVN's."""
+    ovn = LIBRARY / 'ovn' / 'three-tier.nbctl'
+    for packet, verdict, ports, line in (('tcp,ip_dst=10.0.2.11,tcp_dst=8080', 'delivered', ['app-1'], 35),
+                                         ('tcp,ip_dst=10.0.3.11,tcp_dst=8080', 'dropped', [], 37)):
+        done = t.weft('trace', ovn, '--from', 'web-1', '--packet', packet, '--json')
+        answer = json.loads(done.stdout or '{}')
+        t.check(f'OVN: {packet}', (answer.get('verdict'), answer.get('ports')) == (verdict, ports) and
+                f'three-tier.nbctl:{line})' in (answer['intent'] or ''), done.said)
+    done = t.weft('trace', LIBRARY / 'ovn' / 'gateway.nbctl', '--from', 'vm2', '--packet', 'icmp,ip_dst=192.168.0.1',
+                  '--json', '--hypervisors', '3')
+    t.check('OVN: a router answers', json.loads(done.stdout)['verdict'] == 'replied', done.said)
+    done = t.weft('trace', ovn, '--from', 'web-1', '--packet', 'icmp,ip_dst=10.0.1.1', '--at', '1s')
+    t.check('OVN: nothing runs', done.returncode == 2 and '--at' in done.stderr, done.said)
+    done = t.weft('trace', ovn, '--from', 'web-7', '--packet', 'icmp,ip_dst=10.0.1.1')
+    t.check('OVN: no such port', done.returncode == 2 and 'did you mean web-1' in done.stderr, done.said)
+
+
 def batch(t):
     lines = ['# a comment', 'shop/web-1 tcp,ip_dst=10.0.2.11,tcp_dst=8080', '', 'shop/web-1 icpm',
              'shop/web-7 icmp,ip_dst=10.0.1.1', '  shop/web-2\tarp,arp_tpa=10.0.1.1  ']
@@ -168,5 +186,6 @@ with session() as t:
     table(t)
     way(t)
     moments(t)
+    imported(t)
     batch(t)
     errors(t)
