@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "scenarios/import/nb_map.h"
 #include "scenarios/import/nbctl.h"
@@ -38,6 +40,20 @@ control::Intent Imported::intent() const {
   const auto applied = intent.apply(transaction);
   WEFT_CHECK(applied.ok(), "an import that was applied once fails");
   return intent;
+}
+
+void spread_ports(const std::set<std::string>& named, const std::vector<std::string>& free,
+                  const ImportOptions& options, Placement& out) {
+  out.hypervisors.assign(named.begin(), named.end());
+  std::size_t made = options.hypervisors;
+  if (made == 0) made = std::min<std::size_t>(16, (free.size() + 9) / 10);
+  if (made == 0 && named.empty()) made = 1;
+  std::vector<std::string> spread;
+  for (std::size_t n = 1; spread.size() < made; ++n)
+    if (const std::string name = fmt::format("hv-{}", n); !named.contains(name))
+      spread.push_back(name);
+  out.hypervisors.insert(out.hypervisors.end(), spread.begin(), spread.end());
+  for (std::size_t i = 0; i < free.size(); ++i) out.ports[free[i]] = spread[i % spread.size()];
 }
 
 ImportResult finish_import(Imported imported, scenarios::Diagnostics& diag) {

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,6 +81,11 @@ ImportResult import_nbctl(const std::string& text, const std::string& file,
                           const ImportOptions& options = {});
 ImportResult import_kubernetes(const std::string& text, const std::string& file,
                                const ImportOptions& options = {});
+
+/// Hypervisors of the names that are there, then made up ones, over which `free` ports are dealt
+/// out in turn (ImportOptions::hypervisors).
+void spread_ports(const std::set<std::string>& named, const std::vector<std::string>& free,
+                  const ImportOptions& options, Placement& out);
 
 /// Checks the transaction against an empty Intent; what it breaks goes to `diag`.
 ImportResult finish_import(Imported imported, scenarios::Diagnostics& diag);

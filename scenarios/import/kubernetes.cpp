@@ -132,18 +132,7 @@ class KubernetesMapper {
       }
       insert(std::move(port), "Pod", name, pod.place);
     }
-    auto& hypervisors = out_.placement.hypervisors;
-    hypervisors.assign(nodes.begin(), nodes.end());
-    std::size_t made = options_.hypervisors;
-    if (made == 0) made = std::min<std::size_t>(16, (free.size() + 9) / 10);
-    if (made == 0 && hypervisors.empty()) made = 1;
-    std::vector<std::string> spread;
-    for (std::size_t n = 1; spread.size() < made; ++n)
-      if (const std::string name = fmt::format("hv-{}", n); !nodes.contains(name))
-        spread.push_back(name);
-    hypervisors.insert(hypervisors.end(), spread.begin(), spread.end());
-    for (std::size_t i = 0; i < free.size(); ++i)
-      out_.placement.ports[free[i]] = spread[i % spread.size()];
+    spread_ports(nodes, free, options_, out_.placement);
   }
 
   Labels labels_of(const std::string& space) {

@@ -30,6 +30,11 @@ std::optional<unsigned> number(std::string_view text, unsigned most) {
 
 }  // namespace
 
+std::uint64_t interface_identifier(const Mac& mac) {
+  const std::uint64_t m = mac.to_u64();
+  return ((m >> 24 ^ 0x020000) << 40) | 0xfffe000000ULL | (m & 0xffffff);
+}
+
 std::vector<std::string_view> split_words(std::string_view text, std::string_view separators) {
   std::vector<std::string_view> out;
   while (!text.empty()) {

@@ -1,6 +1,7 @@
 // Addresses as OVN writes them in its columns.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -31,6 +32,9 @@ struct Endpoint {
   std::uint16_t port = 0;  ///< 0: none was written
 };
 Result<Endpoint> parse_endpoint(std::string_view text);
+
+/// The lower half of the IPv6 address that a station gives itself (modified EUI-64, RFC 4291).
+std::uint64_t interface_identifier(const Mac& mac);
 
 /// Without the empty ones.
 std::vector<std::string_view> split_words(std::string_view text, std::string_view separators);

@@ -260,19 +260,7 @@ void NbMapper::place() {
     else
       out_.placement.ports[name] = port.requested;
   }
-  auto& hypervisors = out_.placement.hypervisors;
-  hypervisors.assign(chassis_.begin(), chassis_.end());
-  std::size_t made = options_.hypervisors;
-  if (made == 0) made = std::min<std::size_t>(16, (free.size() + 9) / 10);
-  if (hypervisors.empty() && made == 0) made = 1;
-  std::vector<std::string> spread;
-  for (std::size_t n = 1; spread.size() < made; ++n) {
-    const std::string name = fmt::format("hv-{}", n);
-    if (!chassis_.contains(name)) spread.push_back(name);
-  }
-  hypervisors.insert(hypervisors.end(), spread.begin(), spread.end());
-  for (std::size_t i = 0; i < free.size(); ++i)
-    out_.placement.ports[free[i]] = spread[i % spread.size()];
+  spread_ports(chassis_, free, options_, out_.placement);
   // A way out is where its network's gateways are, and where addresses are translated in place; if
   // there are no gateways, on every hypervisor, as in OVN.
   for (control::Transaction::Change& change : out_.transaction.changes) {
@@ -280,7 +268,7 @@ void NbMapper::place() {
     if (port == nullptr || port->type != control::PortType::external || !port->requested.empty())
       continue;
     std::vector<std::string> where = exits_[port->network];
-    if (where.empty()) where = hypervisors;
+    if (where.empty()) where = out_.placement.hypervisors;
     for (const std::string& name : floating_[port->network])
       if (const auto it = out_.placement.ports.find(name);
           it != out_.placement.ports.end() &&

@@ -10,12 +10,6 @@ namespace {
 using control::Port;
 using control::PortType;
 
-/// Modified EUI-64: the lower half of an address that a station gives itself.
-std::uint64_t eui64(const Mac& mac) {
-  const std::uint64_t m = mac.to_u64();
-  return ((m >> 24 ^ 0x020000) << 40) | 0xfffe000000ULL | (m & 0xffffff);
-}
-
 bool contained(const Prefix& inner, const Prefix& outer) {
   return inner.address.is6 == outer.address.is6 && inner.length >= outer.length &&
          outer.contains(inner.address);
@@ -390,7 +384,8 @@ void NbMapper::give_addresses(const NbRow& ls) {
       port.mac = unused_mac(four == port.addresses.end() ? nullptr : &*four);
     }
     if (request.ip6 && prefix6)
-      port.addresses.emplace_back(Ip6{prefix6->high, prefix6->low | eui64(port.mac)});
+      port.addresses.emplace_back(
+          Ip6{prefix6->high, prefix6->low | interface_identifier(port.mac)});
     std::sort(port.addresses.begin(), port.addresses.end());
   }
 }

@@ -153,10 +153,7 @@ void NbMapper::map_dhcp() {
     }
     dhcp.server_mac = *mac;
     // DHCPv6 servers speak from their link-local address.
-    const std::uint64_t m = mac->to_u64();
-    dhcp.server = six ? IpAddress(Ip6{0xfe80ULL << 48, ((m >> 24 ^ 0x020000) << 40) |
-                                                           0xfffe000000ULL | (m & 0xffffff)})
-                      : *address;
+    dhcp.server = six ? IpAddress(Ip6{0xfe80ULL << 48, interface_identifier(*mac)}) : *address;
     if (const std::string& lease = row->option("options", "lease_time"); !lease.empty())
       dhcp.lease_seconds =
           static_cast<std::uint32_t>(std::min<std::uint64_t>(to_number(lease), 0xffffffff));
