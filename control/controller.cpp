@@ -503,6 +503,11 @@ void Controller::start(Time now) {
 
 Result<> Controller::transact(const Transaction& transaction, Time now) {
   impl_->now = now;
+  if (const std::uint64_t by = deposed_by())
+    return Error{fmt::format("this controller (session {}) has been replaced by session {}",
+                             impl_->options.session, by),
+                 {},
+                 "ask the other one"};
   auto changes = impl_->intent.apply(transaction);
   if (!changes) {
     ++impl_->stats.refused;
@@ -541,6 +546,7 @@ void Controller::tick(Time now) {
 
 std::vector<Outgoing> Controller::take_outgoing() {
   Impl& m = *impl_;
+  if (deposed_by() != 0) return {};
   const bool publish = m.may_publish();
   if (publish) {
     m.publish_rules();
@@ -564,10 +570,17 @@ std::vector<Outgoing> Controller::take_outgoing() {
 
 Time Controller::next_wakeup() const {
   const Impl& m = *impl_;
+  if (deposed_by() != 0) return Time::never();
   Time at = m.wakeups.empty() ? Time::never() : m.wakeups.begin()->first;
   if (m.relearning) return std::min(at, m.relearn_until);
   if (m.gathering) at = std::min(at, m.flush_at);
   return at;
+}
+
+std::uint64_t Controller::deposed_by() const {
+  std::uint64_t by = 0;
+  for (const Host& h : impl_->hosts) by = std::max(by, h.link.deposed_by());
+  return by;
 }
 
 Bytes Controller::snapshot() const { return impl_->intent.save(); }

@@ -79,6 +79,11 @@ class Controller {
   std::vector<Outgoing> take_outgoing();
   Time next_wakeup() const;
 
+  /// The session of the controller that took this one's place; 0: none did, as far as it knows.
+  /// Then it is silent and refuses transactions: what it was asked since it lost its lease belongs
+  /// to the other one.
+  std::uint64_t deposed_by() const;
+
   /// The desired state, whole.
   Bytes snapshot() const;
   const Intent& intent() const;

@@ -1049,6 +1049,34 @@ Result<Intent> Intent::load(const Bytes& saved) {
     });
   if (!known || !r.finished())
     return Error{"these bytes are not a saved desired state", {}, "give what save() returned"};
+  std::vector<Row> rows;
+  for (Transaction::Change& c : all.changes) rows.push_back(std::move(c.row));
+  return of(std::move(rows));
+}
+
+std::string save_row(const Row& row) {
+  std::string out;
+  Writer w(out);
+  std::visit([&](const auto& r) { Put{w}.put(r); }, row);
+  return out;
+}
+
+std::optional<Row> load_row(std::uint8_t table, const std::string& name, const std::string& bytes) {
+  if (table >= kTables) return std::nullopt;
+  Reader r(bytes);
+  Row out = for_table(static_cast<Table>(table), [&](auto i) {
+    std::variant_alternative_t<i, Row> row;
+    row.name = name;
+    Get{r}.get(row);
+    return Row(std::move(row));
+  });
+  if (!r.finished()) return std::nullopt;
+  return out;
+}
+
+Result<Intent> Intent::of(std::vector<Row> rows) {
+  Transaction all;
+  for (Row& row : rows) all.insert(std::move(row));
   Intent intent;
   auto applied = IntentEditor(intent).run(all, true);
   if (!applied) return applied.error();

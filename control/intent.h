@@ -549,6 +549,10 @@ struct RowChange {
   const Row& either() const { return after ? *after : *before; }
 };
 
+/// One row as bytes (without its table and name), and back; none: it was not made so.
+std::string save_row(const Row& row);
+std::optional<Row> load_row(std::uint8_t table, const std::string& name, const std::string& bytes);
+
 class Intent {
  public:
   /// Applies all of it or nothing. The error's message has one line per violation.
@@ -586,6 +590,8 @@ class Intent {
   /// All tables as bytes (versioned), and back. Bytes that are not a saved state are an error.
   Bytes save() const;
   static Result<Intent> load(const Bytes& saved);
+  /// From rows that another Intent had, numbers of the database included.
+  static Result<Intent> of(std::vector<Row> rows);
 
  private:
   friend class IntentEditor;

@@ -120,18 +120,26 @@ bool Replica::receive(const Bytes& bytes, Time now, std::vector<RecordChange>& c
   const std::uint64_t from = r.u64();
   const std::uint64_t to = r.u64();
   const std::uint32_t ack = r.u32();
-  if (!ours || r.failed() || length != message.size() || from == 0 || type < 1 || type > 3 ||
+  if (!ours || r.failed() || length != message.size() || from == 0 || type < 1 || type > 4 ||
       sum != checksum(message)) {
     ++stats_.ignored;
     return false;
   }
-  if (from < peer_) return true;  // an earlier life of the peer
+  if (from < peer_) {  // an earlier life of the peer, or one that does not know that it is over
+    depose_ = from;
+    return true;
+  }
   if (from > peer_) meet_peer(from);
   if (to != session_) {
     hello_due_ = true;  // the peer does not know this life yet
     return true;
   }
   if (type == static_cast<std::uint8_t>(Type::hello)) return true;
+  if (type == static_cast<std::uint8_t>(Type::deposed)) {
+    const std::uint64_t by = r.u64();
+    if (r.finished() && by > session_) deposed_by_ = by;
+    return r.finished();
+  }
   take_ack(ack, now);
   if (type == static_cast<std::uint8_t>(Type::ack)) return true;
   if (take_data(message.substr(kHeader), changes)) return true;
@@ -302,6 +310,7 @@ void Replica::send_waiting(Time now) {
 }
 
 void Replica::run(Time now, bool publish) {
+  if (deposed_by_ != 0) return;
   if (peer_ != 0) {
     bool late = false;
     for (UnderWay& message : under_way_) {
@@ -324,11 +333,20 @@ void Replica::run(Time now, bool publish) {
   }
   if (hello_due_) send(Type::hello, {});
   hello_due_ = false;
+  if (depose_ != 0) {
+    std::string body;
+    Writer(body).u64(peer_);
+    const std::uint64_t peer = std::exchange(peer_, depose_);
+    send(Type::deposed, body);
+    peer_ = peer;
+    depose_ = 0;
+  }
 }
 
 std::vector<Bytes> Replica::take_outgoing() { return std::exchange(outgoing_, {}); }
 
 Time Replica::next_wakeup() const {
+  if (deposed_by_ != 0) return Time::never();
   Time at = started_ ? hello_at_ : Time::never();
   for (const UnderWay& message : under_way_) at = std::min(at, message.due);
   return at;

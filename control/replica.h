@@ -7,12 +7,16 @@
 //   hello     (empty)                                  greets, or answers one who knows us wrongly
 //   data      sequence 32 | flags 8 | entries ...      flags: 1 a full state begins, 2 commit
 //   ack       (empty)
+//   deposed   session 64               you have been replaced: this is the life that I know
 //   entry     kind 8 (1 set, 2 erase, 3 a part of a value whose rest follows) | key | value
 //
 // Sessions. Each life of an end has a number, higher than those of its earlier lives. A message
 // says from which life to which it goes (0: unknown). From an older life than the one known: late,
 // ignored. From a newer one: the peer has restarted and knows nothing; it gets the full state, and
 // what it publishes is read from the beginning. To an earlier life of ours: answered by a hello.
+// So a session number is a fencing token too: of two controllers that both think they lead, each
+// with a number of its own from the lease that they compete for (store.h), an end listens to the
+// higher one for ever. It says `deposed` to the other, which then publishes nothing any more.
 //
 // Within a pair of sessions data is numbered from 1, acknowledged cumulatively, kept in order by
 // the receiver and retransmitted until acknowledged, with a timeout that follows the measured round
@@ -79,6 +83,8 @@ class Replica {
   /// The mirror shows a full state of the peer's present life.
   bool mirror_complete() const { return mirror_complete_; }
   bool knows_peer() const { return peer_ != 0; }
+  /// The session of the end that took this one's place; 0: none did, as far as is known.
+  std::uint64_t deposed_by() const { return deposed_by_; }
 
   /// Retransmits what is due; sends what waits (as far as the window allows) if `publish`.
   void run(Time now, bool publish);
@@ -87,7 +93,7 @@ class Replica {
   const ReplicaStats& stats() const { return stats_; }
 
  private:
-  enum class Type : std::uint8_t { hello = 1, data = 2, ack = 3 };
+  enum class Type : std::uint8_t { hello = 1, data = 2, ack = 3, deposed = 4 };
   struct Entry {
     std::uint8_t kind = 0;
     std::string key, value;
@@ -118,6 +124,8 @@ class Replica {
   const std::uint64_t session_;
   const Timing timing_;
   std::uint64_t peer_ = 0;
+  std::uint64_t deposed_by_ = 0;
+  std::uint64_t depose_ = 0;  // the session to be told that it is over
 
   // Publishing.
   RecordTable published_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "control/intent_json.h"
 
 namespace weft::models {
 
@@ -60,7 +61,8 @@ void ControllerProcess::act(sim::Context& context, std::uint64_t index) {
       break;
     }
     case ControllerAction::Kind::transact:
-    case ControllerAction::Kind::request: {
+    case ControllerAction::Kind::request:
+    case ControllerAction::Kind::json: {
       if (!controller_) {
         entry.text += ": refused, the controller is stopped";
         entry.refused = true;
@@ -77,6 +79,15 @@ void ControllerProcess::act(sim::Context& context, std::uint64_t index) {
         control::Port row = port->second;
         row.requested = action.hypervisor;
         transaction.update(std::move(row));
+      }
+      if (action.kind == ControllerAction::Kind::json) {
+        auto read = control::transaction_from_json(action.json, controller_->intent());
+        if (!read) {
+          entry.text += ": refused, " + read.error().message;
+          entry.refused = true;
+          break;
+        }
+        transaction = std::move(*read);
       }
       if (const auto done = controller_->transact(transaction, context.now()); !done.ok()) {
         entry.text += ": refused, " + done.error().message;

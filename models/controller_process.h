@@ -22,9 +22,10 @@ namespace weft::models {
 
 /// Something that a command does to the controller.
 struct ControllerAction {
-  enum class Kind : std::uint8_t { stop, start, transact, request } kind = Kind::transact;
+  enum class Kind : std::uint8_t { stop, start, transact, request, json } kind = Kind::transact;
   control::Transaction transaction;
   std::string port, hypervisor;  ///< request: where the port is wanted from now on
+  std::string json;              ///< json: a transaction (control/intent_json.h)
   std::string what;              ///< for the log
 };
 

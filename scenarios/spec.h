@@ -295,6 +295,11 @@ struct PolicyEvent {
   std::vector<std::string> remove;  ///< rule names
 };
 
+/// Any change of the desired state, as the intent API takes it (control/intent_json.h).
+struct IntentEvent {
+  std::string transaction;  ///< JSON
+};
+
 struct EventSpec {
   std::string name;        ///< given, or "event-N"
   std::optional<Time> at;  ///< exactly one of at / after
@@ -310,6 +315,7 @@ struct EventSpec {
   std::optional<HealEvent> heal;
   std::optional<ControllerEvent> controller;
   std::optional<PolicyEvent> policy;
+  std::optional<IntentEvent> intent;
   Place place;
 };
 

@@ -3,6 +3,9 @@
 // a phase of a migration.
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
+#include "control/intent_json.h"
 #include <algorithm>
 
 #include "scenarios/loader/sections.h"
@@ -73,14 +76,15 @@ class EventsReader {
     const YamlNode* heal = reader.take("heal");
     const YamlNode* controller = reader.take("controller");
     const YamlNode* policy = reader.take("policy");
+    const YamlNode* intent = reader.take("intent");
     reader.finish();
     int actions = 0;
-    for (const YamlNode* action : {migrate, fail, heal, controller, policy})
+    for (const YamlNode* action : {migrate, fail, heal, controller, policy, intent})
       actions += action != nullptr;
     if (actions != 1 && map) {
       diag_.error(node.place,
                   actions == 0 ? "an event that does nothing" : "an event that does two things",
-                  "exactly one of migrate, fail, heal, controller, policy");
+                  "exactly one of migrate, fail, heal, controller, policy, intent");
     }
     Place target = node.place;
     if (migrate != nullptr) read_migrate(*migrate, event, target);
@@ -88,6 +92,7 @@ class EventsReader {
     if (heal != nullptr) read_heal(*heal, event);
     if (controller != nullptr) read_controller(*controller, event);
     if (policy != nullptr) read_policy(*policy, event);
+    if (intent != nullptr) read_intent(*intent, event);
 
     const auto [found, fresh] = context_.events.emplace(event.name, events_.size());
     if (!fresh) {
@@ -97,6 +102,37 @@ class EventsReader {
     waiting_.push_back(std::move(waiting));
     context_.event_target_places.push_back(target);
     events_.push_back(std::move(event));
+  }
+
+  /// Its rows are the control plane's matter: the loader hands them on in the form of the API.
+  static nlohmann::ordered_json json_of(const YamlNode& node) {
+    nlohmann::ordered_json out;
+    switch (node.kind) {
+      case YamlNode::Kind::null:
+        break;
+      case YamlNode::Kind::scalar:
+        out = node.text;
+        break;
+      case YamlNode::Kind::sequence:
+        out = nlohmann::ordered_json::array();
+        for (const YamlNode* item : node.items) out.push_back(json_of(*item));
+        break;
+      case YamlNode::Kind::map:
+        out = nlohmann::ordered_json::object();
+        for (const auto& entry : node.entries) out[entry.key] = json_of(*entry.value);
+        break;
+    }
+    return out;
+  }
+
+  void read_intent(const YamlNode& node, EventSpec& event) {
+    using Dump = nlohmann::ordered_json::error_handler_t;
+    IntentEvent intent{json_of(node).dump(-1, ' ', false, Dump::replace)};
+    if (auto good = control::check_transaction_json(intent.transaction); !good) {
+      diag_.error(node.place, good.error().message, good.error().remedy);
+      return;
+    }
+    event.intent = std::move(intent);
   }
 
   void read_migrate(const YamlNode& node, EventSpec& event, Place& target) {

@@ -364,6 +364,12 @@ void World::build_plan() {
       event.parts.push_back(controller_part(action(stop), {}));
       if (stop && spec.controller->duration)
         event.parts.push_back(controller_part(action(false), *spec.controller->duration));
+    } else if (spec.intent) {
+      models::ControllerAction action;
+      action.kind = models::ControllerAction::Kind::json;
+      action.json = spec.intent->transaction;
+      action.what = "the desired state changes";
+      event.parts.push_back(controller_part(std::move(action), {}));
     } else if (spec.policy) {
       models::ControllerAction action;
       const auto& tenant = scenario_.tenants[spec.policy->tenant];

@@ -434,6 +434,8 @@ analysis::LogEntry World::command_entry(std::size_t index, Time at, bool over) c
     entry.text = spec.controller->stop ? "the controller stops" : "the controller starts";
     if (spec.controller->duration)
       entry.text += " for " + format_duration(*spec.controller->duration);
+  } else if (spec.intent) {
+    entry.text = "the desired state changes";
   } else if (spec.policy) {
     entry.text = "the policy of " + scenario_.tenants[spec.policy->tenant].name + " changes";
   }

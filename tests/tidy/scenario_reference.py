@@ -28,7 +28,7 @@ PARTS = (
     ('tenants', ['tenant', 'network', 'router', 'group', 'vm', 'policy', 'policy_rule',
                  'policy_match']),
     ('traffic', ['traffic', 'pairs', 'ping', 'udp', 'bulk', 'rpc', 'scan']),
-    ('events', ['event', 'migrate', 'fail', 'heal', 'controller_event', 'policy_event']),
+    ('events', ['event', 'migrate', 'fail', 'heal', 'controller_event', 'policy_event', 'intent_event', 'intent_change']),
     ('capture', ['capture']),
     ('expect', ['expect_migration', 'expect_traffic', 'expect_link', 'expect_caches',
                 'expect_drops', 'expect_controller', 'bounds', 'window']),
