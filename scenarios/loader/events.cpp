@@ -127,6 +127,16 @@ class EventsReader {
 
   void read_intent(const YamlNode& node, EventSpec& event) {
     using Dump = nlohmann::ordered_json::error_handler_t;
+    Reader reader(diag_, node, "intent_event", "intent");
+    reader.take("by");
+    if (const YamlNode* changes = reader.require("changes");
+        changes != nullptr && is_list(diag_, *changes, "changes"))
+      for (const YamlNode* item : changes->items) {
+        Reader change(diag_, *item, "intent_change", "a change");
+        for (const char* verb : {"insert", "update", "remove"}) change.take(verb);
+        change.finish();
+      }
+    reader.finish();
     IntentEvent intent{json_of(node).dump(-1, ' ', false, Dump::replace)};
     if (auto good = control::check_transaction_json(intent.transaction); !good) {
       diag_.error(node.place, good.error().message, good.error().remedy);

@@ -117,6 +117,7 @@ class World {
   void fill_links(analysis::Results& out);
   void fill_drops(analysis::Results& out);
   void fill_migrations(analysis::Results& out);
+  std::optional<control::CookieMeaning> intent_rule(std::uint64_t cookie) const;
   void fill_programming(analysis::ControlResult& out) const;
   void fill_control(analysis::Results& out);
   void fill_places(analysis::Results& out);

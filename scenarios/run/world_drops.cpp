@@ -84,6 +84,14 @@ const EventSpec* World::failure_behind(std::size_t node, const models::DropRecor
   return cause ? &scenario_.events[*cause] : nullptr;
 }
 
+/// A rule that no line of the scenario's policy names: it came by an event of the intent.
+std::optional<control::CookieMeaning> World::intent_rule(std::uint64_t cookie) const {
+  const auto* controller = controller_ == nullptr ? nullptr : controller_->controller();
+  if (controller == nullptr) return std::nullopt;
+  auto meaning = controller->describe_cookie(cookie);
+  return meaning && meaning->is_policy ? meaning : std::nullopt;
+}
+
 void World::fill_drops(analysis::Results& out) {
   std::map<models::DropKey, std::uint64_t> counts;
   for (const auto* n : nodes_)
@@ -102,6 +110,12 @@ void World::fill_drops(analysis::Results& out) {
       g.rule = origin->rule;
       g.tenant = scenario_.tenants[origin->tenant].name;
       g.place = origin->place;
+    } else if (const auto meaning = intent_rule(key.cookie);
+               meaning && key.reason == DropReason::policy) {
+      g.tenant = meaning->tenant;
+      const std::string own = meaning->tenant + "/";
+      g.rule = "policy." + (meaning->name.starts_with(own) ? meaning->name.substr(own.size())
+                                                           : meaning->name);
     }
     g.count = count;
     items.push_back({key, std::move(g)});

@@ -1,8 +1,10 @@
 #include "control/store.h"
 
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 
