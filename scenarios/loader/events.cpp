@@ -5,8 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "control/intent_json.h"
 #include <algorithm>
+#include "control/intent_json.h"
 
 #include "scenarios/loader/sections.h"
 

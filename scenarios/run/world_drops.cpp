@@ -114,8 +114,8 @@ void World::fill_drops(analysis::Results& out) {
                meaning && key.reason == DropReason::policy) {
       g.tenant = meaning->tenant;
       const std::string own = meaning->tenant + "/";
-      g.rule = "policy." + (meaning->name.starts_with(own) ? meaning->name.substr(own.size())
-                                                           : meaning->name);
+      g.rule = "policy." +
+               (meaning->name.starts_with(own) ? meaning->name.substr(own.size()) : meaning->name);
     }
     g.count = count;
     items.push_back({key, std::move(g)});
