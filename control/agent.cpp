@@ -34,7 +34,7 @@ struct Agent::Impl {
   std::map<RuleKey, RuleBody> all_mirrored_rules() {
     std::map<RuleKey, RuleBody> out;
     for (const auto& [key, value] : link.mirror()) {
-      if (key == kVersionKey) continue;
+      if (key == kVersionKey || key == kProbeKey) continue;
       auto rule = parse_rule_record_key(key);
       auto body = decode_rule_body(*value);
       if (rule && body)
@@ -120,6 +120,7 @@ struct Agent::Impl {
   static std::uint64_t take_version(std::vector<RecordChange>& changes) {
     std::uint64_t version = 0;
     std::erase_if(changes, [&](const RecordChange& c) {
+      if (c.key == kProbeKey) return true;  // that it arrived is the answer
       if (c.key != kVersionKey) return false;
       if (c.value) version = decode_version(*c.value).value_or(0);
       return true;
@@ -164,7 +165,7 @@ void Agent::on_message(const Bytes& bytes, Time now) {
 }
 
 void Agent::port_up(const LocalPort& port, Time now) {
-  WEFT_CHECK(port.of_port > 0 && port.of_port <= 65279, "port {}", port.of_port);
+  WEFT_CHECK(port.of_port > 0 && port.of_port < kRouterZones, "port {}", port.of_port);
   impl_->now = now;
   LocalPort& mine = impl_->ports[port.name];
   mine = port;
@@ -210,7 +211,9 @@ const AgentStats& Agent::stats() const {
   s.retransmits = link.retransmits;
   s.resyncs = link.full_states_received;
   s.records = impl_->link.mirror().size();
-  const std::size_t mirrored = s.records - impl_->link.mirror().count(std::string(kVersionKey));
+  std::size_t mirrored = s.records;
+  for (const std::string_view key : {kVersionKey, kProbeKey})
+    mirrored -= impl_->link.mirror().count(std::string(key));
   s.rules = impl_->central() ? mirrored : impl_->rules.size();
   if (!impl_->installed_once) s.rules = 0;
   return s;

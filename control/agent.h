@@ -63,7 +63,7 @@ class RuleBook {
 /// A virtual port that exists on this hypervisor now.
 struct LocalPort {
   std::string name;           ///< "shop/web-1"
-  std::uint32_t of_port = 0;  ///< port number on the vSwitch, 1..65279
+  std::uint32_t of_port = 0;  ///< port number on the vSwitch, 1..32767
   bool up = true;
   /// Counts the places the port has been: the first is 1, each migration adds one. Of two reports
   /// the higher wins, so what the old hypervisor says late cannot take the port back.
@@ -90,6 +90,8 @@ struct Timing {
   Duration retransmit_limit = milliseconds(640);
   Duration batch = microseconds(50);    ///< controller: gather changes this long
   Duration relearn_limit = seconds(3);  ///< restarted controller: wait this long for all reports
+  Duration probe = milliseconds(200);   ///< controller: candidates for gateways are asked so often
+  Duration dead_after = seconds(1);     ///< and are dead when not heard of for so long
   std::uint32_t message_limit = 1400;   ///< bytes of one message, 256..65535
   std::uint32_t window = 64;            ///< messages under way to one peer
 };
@@ -141,6 +143,16 @@ class Agent {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Zones from here on are those of routers.
+inline constexpr std::uint32_t kRouterZones = 0x8000;
+/// Zones of source and destination NAT of a router, by its key.
+constexpr std::uint16_t snat_zone(std::uint32_t router) {
+  return static_cast<std::uint16_t>(kRouterZones + 2 * router);
+}
+constexpr std::uint16_t dnat_zone(std::uint32_t router) {
+  return static_cast<std::uint16_t>(kRouterZones + 2 * router + 1);
+}
 
 /// Connection tracking zone of a local port: its number on the vSwitch. Whoever gives a number to
 /// another VM must have emptied the zone (Pipeline::export_zone does when a VM moves away).

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "control/compile_env.h"
+#include "control/gateways.h"
 #include "control/logical.h"
 #include "control/policy_flows.h"
 
@@ -441,12 +442,20 @@ struct Compiler::Impl final : Env {
         side.peer_number = port_number(*side.peer, p.peer_port);
       }
       view.sides.push_back(side);
-      if (side.network != nullptr)
-        add_flows(out, network_range(side.network->vni) + "router/" + name + "/" + p.label(),
-                  router_entry_flows(view.sides.back(), *router));
+      if (side.network != nullptr) add_entry(out, view.sides.back(), *router);
     }
     add_flows(out, network_range(datapath_of(*router)) + "net", router_flows(view));
     return out;
+  }
+
+  static void add_entry(Records& out, const RouterView::Side& side, const Router& router) {
+    const bool gateway = is_gateway_port(router, *side.port);
+    add_flows(out,
+              network_range(side.network->vni) + "router/" + router.name + "/" + side.port->label(),
+              gateway ? gateway_entry_flows(side, router) : router_entry_flows(side, router));
+    if (gateway)
+      add_flows(out, gateway_range(gateway_id(router, *side.port)) + "port",
+                gateway_here_flows(side, router));
   }
 
   Records port_records(const std::string& name) {
@@ -455,7 +464,9 @@ struct Compiler::Impl final : Env {
     const Network* network = port == nullptr ? nullptr : row<Table::network>(port->network);
     if (network == nullptr) return out;
     const Standing& s = standing(name);
-    PortRecord record{port->name, port->mac, port_flows(*network, *port)};
+    const bool external = port->type == PortType::external;
+    PortRecord record{port->name, port->mac, port_flows(*network, *port), external,
+                      port->enabled && (external || port->unknown)};
     out.push_back({port_record_key(s.place), encode(record), record.flows.size()});
     add_flows(out, local_record_key(s.place), local_port_flows(*network, *port, s.profile));
     return out;
@@ -546,7 +557,8 @@ struct Compiler::Impl final : Env {
     for (const RowChange& c : changes) {
       const Row& either = c.either();
       const Table table = table_of(either);
-      topology |= table == Table::network || table == Table::router;
+      topology |= table == Table::network || table == Table::router ||
+                  (table == Table::nat && is_distributed(c));
       facts_.touch({Fact::Kind::row, table, Table::tenant, name_of(either)});
       note_references(c);
       if (table == Table::acl) {
@@ -573,8 +585,16 @@ struct Compiler::Impl final : Env {
     now_ = nullptr;
   }
 
-  /// Components of networks and routers, joined where a router port is not a gateway's; then the
-  /// networks that are beyond gateway ports.
+  static bool is_distributed(const RowChange& change) {
+    const auto has_port = [](const std::optional<Row>& row) {
+      return row && !std::get<Nat>(*row).port.empty();
+    };
+    return has_port(change.before) || has_port(change.after);
+  }
+
+  /// Components of networks and routers, joined where a router port is not a gateway's; and the
+  /// gateway ports. Where ports of a component translate themselves, what is beyond its gateway
+  /// ports is in it.
   void compute_reach(const Intent& now) {
     std::map<std::uint32_t, std::uint32_t> parent;
     const auto find = [&](std::uint32_t d) {
@@ -583,30 +603,39 @@ struct Compiler::Impl final : Env {
       return d;
     };
     for (const auto& [name, n] : now.networks()) find(n.vni);
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> beyond;
+    std::map<GatewayId, GatewayPort> ports;
     for (const auto& [name, r] : now.routers()) {
       const std::uint32_t here = find(datapath_of(r));
       for (const RouterPort& p : r.ports) {
         const Network* n = p.network.empty() ? nullptr : &now.networks().at(p.network);
         const std::uint32_t there =
             n != nullptr ? n->vni : datapath_of(now.routers().at(p.peer_router));
-        if (p.gateways.empty() && r.gateways.empty())
+        if (!is_gateway_port(r, p)) {
           parent[find(here)] = find(there);
-        else
-          beyond.emplace_back(datapath_of(r), there);
+          continue;
+        }
+        GatewayPort port{there, p.mac, candidates_of(r, p), {there}, {datapath_of(r)}};
+        if (r.gateways.empty()) port.published.insert(datapath_of(r));
+        for (const RouterPort& side : r.ports)
+          if (!side.network.empty()) port.needs.insert(now.networks().at(side.network).vni);
+        ports.emplace(gateway_id(r, p), std::move(port));
       }
     }
     std::map<std::uint32_t, std::set<std::uint32_t>> fresh;
-    for (const auto& [d, up] : parent) fresh[find(d)].insert(d);
-    std::map<std::uint32_t, std::set<std::uint32_t>> outside;
-    for (const auto& [router, network] : beyond) outside[find(router)].insert(network);
-    for (const auto& [root, networks] : outside)
-      fresh[root].insert(networks.begin(), networks.end());
     std::map<std::uint32_t, std::uint32_t> roots;
     for (const auto& [d, up] : parent) roots[d] = find(d);
-    if (fresh == components && roots == component_of) return;
+    for (const auto& [d, root] : roots) fresh[root].insert(d);
+    for (const auto& [name, nat] : now.rows<Table::nat>()) {
+      if (nat.port.empty()) continue;
+      const Router& r = now.routers().at(nat.router);
+      for (const RouterPort& p : r.ports)
+        if (is_gateway_port(r, p) && r.gateways.empty())
+          fresh[roots.at(datapath_of(r))].insert(now.networks().at(p.network).vni);
+    }
+    if (fresh == components && roots == component_of && ports == gateway_ports) return;
     components = std::move(fresh);
     component_of = std::move(roots);
+    gateway_ports = std::move(ports);
     selection.reach = true;
   }
 
@@ -639,6 +668,7 @@ struct Compiler::Impl final : Env {
   std::map<PortPlace, std::string> by_place;
   std::map<std::uint32_t, std::set<std::uint32_t>> components;  // by root
   std::map<std::uint32_t, std::uint32_t> component_of;
+  std::map<GatewayId, GatewayPort> gateway_ports;
   Selection selection;
 };
 
@@ -674,6 +704,10 @@ const std::set<std::uint32_t>& Compiler::reach(std::uint32_t datapath) const {
   return it == impl_->component_of.end() ? none : impl_->components.at(it->second);
 }
 
+const std::map<GatewayId, Compiler::GatewayPort>& Compiler::gateways() const {
+  return impl_->gateway_ports;
+}
+
 std::uint64_t Compiler::profile_of_port(const std::string& port) const {
   const auto it = impl_->standings.find(port);
   return it == impl_->standings.end() ? 0 : it->second.profile;
@@ -692,7 +726,8 @@ bool Compiler::operator==(const Compiler& other) const {
   };
   return std::equal(a.records.begin(), a.records.end(), b.records.begin(), b.records.end(), same) &&
          a.flows == b.flows && a.standings == b.standings && a.by_place == b.by_place &&
-         a.components == b.components && a.component_of == b.component_of;
+         a.components == b.components && a.component_of == b.component_of &&
+         a.gateway_ports == b.gateway_ports;
 }
 
 }  // namespace weft::control

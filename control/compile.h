@@ -1,7 +1,8 @@
 // Compiler: from the intent's rows to records of logical flows (records.h), as a graph (graph.h):
 //
 //   Network, Tenant ─────────▶ n/VNI/net
-//   Router, Network ─────────▶ n/VNI/router/NAME, n/ROUTER/net
+//   Router, Network ─────────▶ n/VNI/router/NAME, n/ROUTER/net, g/ROUTER/PORT/port
+//   Nat ─▶ n/VNI/nat/NAME, g/ROUTER/PORT/nat/NAME or q/VNI/KEY/nat/NAME
 //   Route, Policy, Nat, LoadBalancer, Dns, Qos ─▶ n/DATAPATH/TABLE/NAME
 //   Port, Network ───────────▶ n/VNI/port/KEY
 //   Acl.to, Group, Port ─────▶ profile of each port ─▶ q/VNI/KEY (with Port, Network, Mirror, DHCP)
@@ -48,12 +49,22 @@ class Compiler {
   /// The datapaths that packets of this network can get into without leaving a hypervisor: itself,
   /// the routers on it, what these join. Not through gateways.
   const std::set<std::uint32_t>& reach(std::uint32_t datapath) const;
+  struct GatewayPort {
+    std::uint32_t network = 0;  ///< VNI
+    Mac mac{};
+    std::vector<Gateway> candidates{};    ///< best first
+    std::set<std::uint32_t> published{};  ///< datapaths that must know where it is
+    std::set<std::uint32_t> needs{};      ///< those whose reach() a candidate needs
+    bool operator==(const GatewayPort&) const = default;
+  };
+  const std::map<GatewayId, GatewayPort>& gateways() const;
   /// 0: its tenant has no policy (or there is no such port).
   std::uint64_t profile_of_port(const std::string& port) const;
   /// As compiled; invalid (vni 0) if there is no such port.
   PortPlace place_of(const std::string& port) const;
   const std::map<PortPlace, std::string>& ports_by_place() const;
-  /// Ports whose place or profile changed, and whether reach changed, since the last call.
+  /// Ports whose place or profile changed, and whether reach or gateways changed, since the last
+  /// call.
   struct Selection {
     std::set<std::string> ports;
     bool reach = false;

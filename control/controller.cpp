@@ -27,7 +27,13 @@ struct Host {
   std::set<PortPlace> places;
   std::set<std::uint32_t> vnis;
   std::set<std::uint64_t> profiles;
+  std::set<GatewayId> gateways;
   std::unique_ptr<HostRules> rules;  // style central
+
+  // Gateways.
+  std::set<GatewayId> candidate;
+  bool alive = false;
+  Time heard{};
 
   Time wakeup = Time::never();
 };
@@ -36,6 +42,7 @@ struct Selected {
   std::set<PortPlace> places;
   std::set<std::uint32_t> vnis;
   std::set<std::uint64_t> profiles;
+  std::set<GatewayId> gateways;
 };
 
 template <class T>
@@ -80,9 +87,11 @@ struct Controller::Impl {
     std::optional<std::size_t> best;
     const auto row = intent.ports().find(port);
     const std::string requested = row == intent.ports().end() ? "" : row->second.requested;
+    // An external port does not move: it is in several places.
+    const bool external = row != intent.ports().end() && row->second.type == PortType::external;
     for (const std::size_t h : by->second) {
       const LocalPort& report = hosts[h].reports.at(port);
-      if (report.incarnation != latest || !report.up || !hosts[h].chassis) continue;
+      if ((report.incarnation != latest && !external) || !report.up || !hosts[h].chassis) continue;
       const auto rank = [&](std::size_t i) {
         return std::pair(hosts[i].name != requested, hosts[i].name);
       };
@@ -132,6 +141,95 @@ struct Controller::Impl {
     for (const std::size_t h : it->second) publish(h, key, value);
   }
 
+  // --- gateways ----------------------------------------------------------------------------------
+
+  /// Who has a gateway port: the best candidate that is alive.
+  std::optional<std::size_t> elect(const Compiler::GatewayPort& port) const {
+    for (const Gateway& g : port.candidates) {
+      const auto it = host_index.find(g.hypervisor);
+      if (it != host_index.end() && hosts[it->second].alive && hosts[it->second].chassis)
+        return it->second;
+    }
+    return std::nullopt;
+  }
+
+  /// Where each gateway port is, from nothing.
+  RecordTable expected_gateways() const {
+    RecordTable out;
+    for (const auto& [id, port] : compiler.gateways()) {
+      GatewayRecord record{port.network, port.mac, {}, {}};
+      if (const auto h = elect(port)) {
+        record.hypervisor = hosts[*h].name;
+        record.vtep = hosts[*h].chassis->vtep;
+      }
+      const auto value = std::make_shared<const std::string>(encode(record));
+      for (const std::uint32_t datapath : port.published) out[gateway_key(datapath, id)] = value;
+    }
+    return out;
+  }
+
+  void elect_gateways() {
+    RecordTable fresh = expected_gateways();
+    const auto tell = [&](const std::string& key, const RecordValue& value) {
+      if (const auto it = vni_hosts.find(vni_of(key)); it != vni_hosts.end())
+        for (const std::size_t h : it->second) publish(h, key, value);
+    };
+    for (const auto& [key, value] : gateways)
+      if (!fresh.contains(key)) tell(key, nullptr);
+    for (const auto& [key, value] : fresh) {
+      const auto it = gateways.find(key);
+      if (it == gateways.end() || *it->second != *value) tell(key, value);
+    }
+    gateways = std::move(fresh);
+  }
+
+  std::map<std::size_t, std::set<GatewayId>> expected_candidates() const {
+    std::map<std::size_t, std::set<GatewayId>> out;
+    for (const auto& [id, port] : compiler.gateways())
+      for (const Gateway& g : port.candidates)
+        if (const auto it = host_index.find(g.hypervisor); it != host_index.end())
+          out[it->second].insert(id);
+    return out;
+  }
+
+  void note_candidates() {
+    auto fresh = expected_candidates();
+    for (std::size_t h = 0; h < hosts.size(); ++h) {
+      const auto it = fresh.find(h);
+      hosts[h].candidate = it == fresh.end() ? std::set<GatewayId>{} : std::move(it->second);
+      if (hosts[h].candidate.empty()) {
+        watched.erase(h);
+      } else if (watched.insert(h).second && watched.size() == 1) {
+        next_probe = now + options.timing.probe;
+      }
+      if (!hosts[h].candidate.empty() || !hosts[h].gateways.empty()) reselect.insert(h);
+    }
+  }
+
+  void hear(std::size_t h) {
+    Host& host = hosts[h];
+    host.heard = now;
+    if (std::exchange(host.alive, true) || host.candidate.empty()) return;
+    elect_gateways();
+  }
+
+  /// Asks the candidates for a sign of life; those who gave none for too long are dead.
+  void probe() {
+    if (watched.empty() || now < next_probe) return;
+    next_probe = now + options.timing.probe;
+    bool changed = false;
+    const auto number = std::make_shared<const std::string>(encode_version(++probes));
+    for (const std::size_t h : watched) {
+      Host& host = hosts[h];
+      host.link.set(std::string(kProbeKey), number);
+      waiting.insert(h);
+      if (!host.alive || now - host.heard <= options.timing.dead_after) continue;
+      host.alive = false;
+      changed = true;
+    }
+    if (changed) elect_gateways();
+  }
+
   // --- selection ---------------------------------------------------------------------------------
 
   Selected selection_of(const Host& host) const {
@@ -144,6 +242,13 @@ struct Controller::Impl {
       s.vnis.insert(reach.begin(), reach.end());
       if (const std::uint64_t profile = compiler.profile_of_port(port)) s.profiles.insert(profile);
     };
+    for (const GatewayId id : host.candidate) {
+      s.gateways.insert(id);
+      for (const std::uint32_t datapath : compiler.gateways().at(id).needs) {
+        const auto& reach = compiler.reach(datapath);
+        s.vnis.insert(reach.begin(), reach.end());
+      }
+    }
     for (const std::string& port : host.requested) add(port);
     for (const auto& [name, report] : host.reports)
       if (report.up) add(name);
@@ -161,6 +266,7 @@ struct Controller::Impl {
   void each_of_network(std::uint32_t vni, Visit&& visit) const {
     each_in_range(compiler.records(), network_range(vni), visit);
     each_in_range(locations, network_range(vni) + "at/", visit);
+    each_in_range(gateways, network_range(vni) + "gw/", visit);
   }
 
   void select(std::size_t h) {
@@ -190,12 +296,22 @@ struct Controller::Impl {
     const auto [old_places, new_places] = gone_and_new(host.places, s.places);
     for (const PortPlace place : old_places) {
       drop_from(place_hosts, place, h);
-      publish(h, local_record_key(place), nullptr);
+      each_in_range(compiler.records(), local_record_key(place), drop);
     }
     for (const PortPlace place : new_places) {
       place_hosts[place].insert(h);
       each_in_range(compiler.records(), local_record_key(place), add);
     }
+    const auto [old_gateways, new_gateways] = gone_and_new(host.gateways, s.gateways);
+    for (const GatewayId id : old_gateways) {
+      drop_from(gateway_hosts, id, h);
+      each_in_range(compiler.records(), gateway_range(id), drop);
+    }
+    for (const GatewayId id : new_gateways) {
+      gateway_hosts[id].insert(h);
+      each_in_range(compiler.records(), gateway_range(id), add);
+    }
+    host.gateways = std::move(s.gateways);
     host.places = std::move(s.places);
     host.vnis = std::move(s.vnis);
     host.profiles = std::move(s.profiles);
@@ -211,6 +327,7 @@ struct Controller::Impl {
       each_in_range(compiler.records(), profile_range(profile), add);
     for (const PortPlace place : s.places)
       each_in_range(compiler.records(), local_record_key(place), add);
+    for (const GatewayId id : s.gateways) each_in_range(compiler.records(), gateway_range(id), add);
     return out;
   }
 
@@ -269,7 +386,7 @@ struct Controller::Impl {
     std::vector<std::string> keys;
     for (const auto& [key, value] : host.link.published()) keys.push_back(key);
     for (const std::string& key : keys)
-      if (key != kVersionKey) host.link.erase(key);
+      if (key != kVersionKey && key != kProbeKey) host.link.erase(key);
     host.rules = std::make_unique<HostRules>(*host.chassis, options.faults);
     for (const auto& [key, value] : expected_records(host)) host.rules->set_record(key, value);
     for (const auto& [name, report] : host.reports)
@@ -297,6 +414,9 @@ struct Controller::Impl {
         case RecordScope::local_port:
           to(place_hosts, PortPlace{vni_of(key), port_key_of(key)});
           break;
+        case RecordScope::gateway:
+          to(gateway_hosts, gateway_of(key));
+          break;
         case RecordScope::other:
           break;
       }
@@ -305,6 +425,10 @@ struct Controller::Impl {
     for (const std::string& port : changed.ports) {
       locate(port);
       for_hosts_of(port, [&](std::size_t h) { reselect.insert(h); });
+    }
+    if (changed.reach) {
+      elect_gateways();
+      note_candidates();
     }
     if (changed.reach)
       for (std::size_t h = 0; h < hosts.size(); ++h)
@@ -404,6 +528,7 @@ struct Controller::Impl {
     if (chassis_changed) {
       renew_rules(h);
       for (const auto& [name, report] : host.reports) ports.push_back(name);
+      if (!host.candidate.empty()) elect_gateways();
     }
     if (!ports.empty()) select(h);
     for (const std::string& port : ports) locate(port);
@@ -454,6 +579,11 @@ struct Controller::Impl {
   std::map<std::uint32_t, std::set<std::size_t>> vni_hosts;
   std::map<std::uint64_t, std::set<std::size_t>> profile_hosts;
   std::map<PortPlace, std::set<std::size_t>> place_hosts;
+  std::map<GatewayId, std::set<std::size_t>> gateway_hosts;
+  RecordTable gateways;           // where each gateway port is
+  std::set<std::size_t> watched;  // candidates
+  Time next_probe{};
+  std::uint64_t probes = 0;
   std::set<std::size_t> reselect, rules_dirty;
   std::set<std::size_t> touched;  // to be run now
   std::set<std::size_t> waiting;  // have something to publish
@@ -528,7 +658,10 @@ void Controller::on_message(const std::string& hypervisor, const Bytes& bytes, T
   }
   const std::size_t h = it->second;
   std::vector<RecordChange> changes;
-  if (!m.hosts[h].link.receive(bytes, now, changes)) ++m.stats.ignored;
+  if (!m.hosts[h].link.receive(bytes, now, changes))
+    ++m.stats.ignored;
+  else
+    m.hear(h);
   m.touched.insert(h);
   m.take_reports(h, changes);
   m.end_relearning_if_due();
@@ -538,6 +671,7 @@ void Controller::tick(Time now) {
   Impl& m = *impl_;
   m.now = now;
   m.end_relearning_if_due();
+  m.probe();
   for (const auto& [at, h] : m.wakeups) {
     if (at > now) break;
     m.touched.insert(h);
@@ -572,6 +706,7 @@ Time Controller::next_wakeup() const {
   const Impl& m = *impl_;
   if (deposed_by() != 0) return Time::never();
   Time at = m.wakeups.empty() ? Time::never() : m.wakeups.begin()->first;
+  if (!m.watched.empty()) at = std::min(at, m.next_probe);
   if (m.relearning) return std::min(at, m.relearn_until);
   if (m.gathering) at = std::min(at, m.flush_at);
   return at;
@@ -656,10 +791,15 @@ std::string Controller::check_recompute() const {
       if (*it->second != *value) return "different " + key;
     }
     for (const auto& [key, value] : have)
-      if (!want.contains(key) && key != kVersionKey) return "left over " + key;
+      if (!want.contains(key) && key != kVersionKey && key != kProbeKey) return "left over " + key;
     return {};
   };
   if (const std::string d = compare(locations, m.locations); !d.empty()) return "locations: " + d;
+  if (const std::string d = compare(m.expected_gateways(), m.gateways); !d.empty())
+    return "gateways: " + d;
+  for (auto candidates = m.expected_candidates(); const Host& host : m.hosts)
+    if (host.candidate != candidates[m.host_index.at(host.name)])
+      return "candidates differ: " + host.name;
   for (const Host& host : m.hosts) {
     RecordTable want = m.expected_records(host);
     if (m.options.style == Style::central) {

@@ -64,6 +64,10 @@ std::string_view name_of(Stage stage) {
       return "resolve";
     case Stage::l2_lookup:
       return "l2-lookup";
+    case Stage::neighbour:
+      return "neighbour";
+    case Stage::neighbour_found:
+      return "neighbour-found";
     case Stage::locate:
       return "locate";
     case Stage::encapsulate:

@@ -7,6 +7,7 @@
 
 #include "base/names.h"
 #include "control/encoding.h"
+#include "control/expression.h"
 
 namespace weft::control {
 namespace {
@@ -147,7 +148,11 @@ struct ClaimsOf {
   void operator()(const Acl& a) { cookie(a.cookie); }
   void operator()(const Route& r) { cookie(r.cookie); }
   void operator()(const Policy& p) { cookie(p.cookie); }
-  void operator()(const Nat& n) { cookie(n.cookie); }
+  void operator()(const Nat& n) {
+    cookie(n.cookie);
+    if (n.kind != Nat::Kind::snat)
+      out.push_back(fmt::format("external address {} of router '{}'", n.external.text(), n.router));
+  }
   void operator()(const LoadBalancer& l) { cookie(l.cookie); }
   void operator()(const auto&) {}
 };
@@ -551,6 +556,7 @@ class IntentEditor {
         subnets.emplace_back(subnet, p.label());
       }
       check_gateways(id, p.gateways);
+      check_gateway_port(id, r, p);
     }
     check_gateways(id, r.gateways);
     same_tenant_as_before(id, r);
@@ -563,6 +569,23 @@ class IntentEditor {
       if (!priorities.insert(g.priority).second)
         violate(id, fmt::format("has two gateways of priority {}", g.priority));
     }
+  }
+
+  /// Packets for a gateway travel through a tunnel of the network that its port is on.
+  void check_gateway_port(const RowId& id, const Router& r, const RouterPort& p) {
+    if (p.gateways.empty() && r.gateways.empty()) return;
+    if (!p.gateways.empty() && !r.gateways.empty())
+      violate(id, fmt::format("has gateways itself and for port '{}'", p.label()));
+    if (p.network.empty())
+      return violate(id, fmt::format("joins a router by port '{}', which is on gateways: put a "
+                                     "network between the two",
+                                     p.label()));
+    const auto on_it = [&](const RouterPort& o) {
+      return o.network == p.network && (!o.gateways.empty() || !r.gateways.empty());
+    };
+    if (&p == &*std::find_if(r.ports.begin(), r.ports.end(), on_it) &&
+        std::count_if(r.ports.begin(), r.ports.end(), on_it) > 1)
+      violate(id, fmt::format("has two gateway ports on network '{}'", p.network));
   }
 
   void check_peer_port(const RowId& id, const Router& r, const RouterPort& p) {
@@ -581,7 +604,8 @@ class IntentEditor {
 
   void check_row(const RowId& id, const Port& p) {
     const Network& n = in_.networks().at(p.network);
-    if (p.type == PortType::vm) check_station(id, n, p.mac, p.addresses, {});
+    if (p.type == PortType::vm || !p.addresses.empty())
+      check_station(id, n, p.mac, p.addresses, {});
     for (const Prefix& a : p.allowed)
       if (!canonical(a)) violate(id, fmt::format("allows {}, which is no prefix", a.text()));
     for (const std::string* dhcp : {&p.dhcp4, &p.dhcp6})
@@ -668,7 +692,11 @@ class IntentEditor {
 
   void check_row(const RowId& id, const Policy& p) {
     check_priority(id, p.priority);
-    if (p.match.empty()) violate(id, "has no match; '1' matches everything");
+    if (p.match.empty()) {
+      violate(id, "has no match; '1' matches everything");
+    } else if (const auto parsed = parse_expression(p.match, {.any_comparison = true}); !parsed) {
+      violate(id, "has a match that is none: " + parsed.error().message);
+    }
     if ((p.action == Policy::Action::reroute) == p.next_hops.empty())
       violate(id, "needs next hops if it reroutes, and only then");
     for (const IpAddress& hop : p.next_hops)
@@ -685,6 +713,10 @@ class IntentEditor {
     if (n.kind != Nat::Kind::snat && n.logical.length != (n.external.is6 ? 128 : 32))
       violate(id, "translates to one address, not to a prefix");
     check_range(id, n.external_ports);
+    if (n.kind != Nat::Kind::snat && n.external_ports != AclPorts{})
+      violate(id, "has a range of ports, which only source NAT chooses from");
+    if (n.kind != Nat::Kind::snat && n.logical.address == n.external)
+      violate(id, fmt::format("translates {} to itself", n.external.text()));
     if (!n.port.empty()) {
       if (n.kind != Nat::Kind::floating)
         violate(id, "names a port, but only a floating address is translated at one");
@@ -694,6 +726,28 @@ class IntentEditor {
         violate(id, fmt::format("has MAC {}, which is no station's", n.external_mac.text()));
     }
     check_label(id, n.router, n.gateway);
+    check_where(id, n);
+  }
+
+  /// NAT is done at one gateway port.
+  void check_where(const RowId& id, const Nat& n) {
+    const Router& r = in_.routers().at(n.router);
+    std::size_t all = 0, chosen = 0;
+    for (const RouterPort& p : r.ports) {
+      if (p.network.empty() || (p.gateways.empty() && r.gateways.empty())) continue;
+      const auto& subnets = subnets_of(p);
+      const bool reached = r.gateways.empty() ||
+                           std::any_of(subnets.begin(), subnets.end(),
+                                       [&](const Prefix& s) { return s.contains(n.external); });
+      if (p.label() == n.gateway) ++chosen;
+      if (reached) ++all;
+    }
+    if (!n.gateway.empty() && chosen == 0)
+      violate(id, fmt::format("is at port '{}', which has no gateways", n.gateway));
+    if (n.gateway.empty() && all != 1)
+      violate(id, fmt::format("needs one port with gateways that {} is reached by; router '{}' has "
+                              "{}: name it in `gateway`",
+                              n.external.text(), n.router, all));
   }
 
   void check_row(const RowId& id, const LoadBalancer& l) {

@@ -107,7 +107,7 @@ struct RouterPort {
   std::vector<Prefix> subnets{};
   std::string peer_router{};  ///< both ends must name each other
   std::string peer_port{};
-  /// A distributed gateway port: what leaves by it does so on the best of these.
+  /// A distributed gateway port: what leaves by it does so on the best of these that is alive.
   std::vector<Gateway> gateways{};
   const std::string& label() const { return name.empty() ? network : name; }
   bool operator==(const RouterPort&) const = default;
@@ -126,7 +126,8 @@ struct RouterPort {
 
 /// Distributed: it routes on every hypervisor, unless `gateways` pin it whole to one.
 struct Router {
-  static constexpr std::uint32_t kMaxKey = 0xffffff;
+  /// A gateway's packets name their router in 14 bits, and it has two zones of connection tracking.
+  static constexpr std::uint32_t kMaxKey = 0x3fff;
   std::string name;
   std::string tenant;
   std::vector<RouterPort> ports;
@@ -152,7 +153,9 @@ struct Port {
   std::string name;  ///< "shop/web-1"
   std::string network;
   Mac mac{};
-  std::vector<IpAddress> addresses;  ///< each inside a subnet of the network
+  /// Each inside a subnet of the network. Of an external port: those of the one neighbour beyond it
+  /// that is known beforehand (the provider's router), whose MAC `mac` is; it may have none.
+  std::vector<IpAddress> addresses;
   /// The hypervisor that is asked to carry it (it gets the port's surroundings ahead of time);
   /// empty: anyone. Where the port *is* follows from what hypervisors report.
   std::string requested{};

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "control/gateways.h"
+
 namespace weft::control {
 namespace {
 
@@ -30,15 +32,10 @@ const char* family(bool is6) { return is6 ? "ipv6" : "ip"; }
 
 std::string in_datapath(std::uint32_t datapath) { return fmt::format("metadata=0x{:x}", datapath); }
 
-namespace {
-
-/// A question for `address` in this network, as a match.
 std::string question(const std::string& where, const IpAddress& address) {
   if (address.is6) return fmt::format("{},icmp6,icmp_type=135,nd_target={}", where, address.text());
   return fmt::format("{},arp,arp_op=1,arp_tpa={}", where, address.text());
 }
-
-}  // namespace
 
 Flow answer(const Network& n, const IpAddress& address, const Mac& mac) {
   return stage_flow(Stage::responder, 100, question(in_network(n), address),
@@ -181,10 +178,7 @@ std::vector<Flow> router_entry_flows(const RouterView::Side& side, const Router&
   std::vector<Flow> out;
   const RouterPort& port = *side.port;
   const Network& n = *side.network;
-  if (!port.gateways.empty() || !router.gateways.empty()) return out;
-  const std::string enter = fmt::format(
-      "load:0x{:x}->OXM_OF_METADATA[],load:0x{:x}->NXM_NX_REG14[],{}", datapath_of(router),
-      port_number(router, port.label()), go_to(Stage::router_input));
+  const std::string enter = enter_router(router, port_number(router, port.label()));
   for (const IpAddress& a : port.addresses) {
     out.push_back(answer(n, a, port.mac));
     // Another router of the network sends to this one.
@@ -201,6 +195,12 @@ std::vector<Flow> router_entry_flows(const RouterView::Side& side, const Router&
                            fmt::format("{},dl_dst={}", in_network(n), port.mac.text()),
                            "drop(route.none)"));
   return out;
+}
+
+std::string output_actions(const Mac& mac, const Network& network) {
+  return fmt::format(
+      "dec_ttl,mod_dl_src:{},load:0x{:x}->OXM_OF_METADATA[],load:0->NXM_NX_REG14[],{}", mac.text(),
+      network.vni, go_to(Stage::resolve));
 }
 
 std::vector<Flow> router_flows(const RouterView& view) {
@@ -228,16 +228,15 @@ std::vector<Flow> router_flows(const RouterView& view) {
       add(Stage::route, route_priority(subnet, true, false),
           fmt::format(",{},{}", family(subnet.address.is6), prefix_match(subnet, false)),
           route_actions(subnet.address.is6, {}, number) + "," + go_to(Stage::reroute));
-    const std::string leave = fmt::format("dec_ttl,mod_dl_src:{},", port.mac.text());
     const std::string by = fmt::format(",reg9=0x{:x}", number);
     if (side.network != nullptr)
-      add(Stage::router_output, 100, by,
-          fmt::format("{}load:0x{:x}->OXM_OF_METADATA[],load:0->NXM_NX_REG14[],{}", leave,
-                      side.network->vni, go_to(Stage::resolve)));
+      add(Stage::router_output, 100, by, output_actions(port.mac, *side.network));
     else
       add(Stage::router_output, 100, by,
-          fmt::format("{}load:0x{:x}->OXM_OF_METADATA[],load:0x{:x}->NXM_NX_REG14[],{}", leave,
-                      datapath_of(*side.peer), side.peer_number, go_to(Stage::router_input)));
+          fmt::format("dec_ttl,mod_dl_src:{},{}", port.mac.text(),
+                      enter_router(*side.peer, side.peer_number)));
+    if (is_gateway_port(*view.router, port) && view.router->gateways.empty())
+      for (Flow& flow : gateway_redirect_flows(side, *view.router)) out.push_back(std::move(flow));
   }
   return out;
 }
@@ -248,10 +247,15 @@ std::vector<Flow> port_flows(const Network& n, const Port& p) {
   const std::string found = load_key(p.key) + "," + go_to(Stage::locate);
   if (!p.enabled) return out;
   if (p.type == PortType::external || p.unknown)
-    out.push_back(stage_flow(Stage::l2_lookup, 1, here, found));
-  if (p.type == PortType::external) return out;
+    out.push_back(
+        stage_flow(Stage::l2_lookup, 1, here, load_key(kUnknownKey) + "," + go_to(Stage::locate)));
+  if (p.type == PortType::external) {
+    for (Flow& flow : neighbour_flows(n)) out.push_back(std::move(flow));
+    if (p.addresses.empty()) return out;
+  }
   for (const IpAddress& a : p.addresses) {
-    out.push_back(answer(n, a, p.mac));
+    // Who is outside answers for itself.
+    if (p.type != PortType::external) out.push_back(answer(n, a, p.mac));
     out.push_back(stage_flow(Stage::resolve, 100,
                              fmt::format("{},{},{}", here, family(a.is6), next_hop_match(a)),
                              fmt::format("mod_dl_dst:{},{}", p.mac.text(), found)));
@@ -264,6 +268,13 @@ std::vector<Flow> port_flows(const Network& n, const Port& p) {
 std::vector<Flow> local_port_flows(const Network& n, const Port& p, std::uint64_t profile) {
   std::vector<Flow> out;
   if (!p.enabled) return out;
+  if (p.type == PortType::external) {
+    out.push_back(stage_flow(Stage::port_security, 90,
+                             fmt::format("{},reg14=0x{:x}", in_network(n), p.key),
+                             go_to(Stage::from_port_ct)));
+    for (Flow& flow : learning_flows(n, p)) out.push_back(std::move(flow));
+    return out;
+  }
   add_security(n, p, out);
   const std::string from = fmt::format("{},reg14=0x{:x}", in_network(n), p.key);
   for (const IpAddress& a : p.addresses)

@@ -41,9 +41,11 @@ std::uint32_t port_number(const Router& router, const std::string& label);
 /// metadata of the router.
 inline std::uint32_t datapath_of(const Router& router) { return kRouterDatapath + router.key; }
 
-/// Flows on the network of a side, by which packets get into the router. None for gateway ports:
-/// those are entered on their gateway only.
+/// Flows on the network of a side, by which packets get into the router. Not for gateway ports
+/// (gateways.h).
 std::vector<Flow> router_entry_flows(const RouterView::Side& side, const Router& router);
+/// Out of the router by a port with this MAC into a network: TTL - 1, on to Stage::resolve.
+std::string output_actions(const Mac& mac, const Network& network);
 /// Flows of the router itself: its answers, connected routes, the way out.
 std::vector<Flow> router_flows(const RouterView& view);
 /// Priority of a route in Stage::route: longer prefixes first; connected, then static, by source.
@@ -62,7 +64,9 @@ std::string prefix_match(const Prefix& prefix, bool source);
 std::string in_datapath(std::uint32_t datapath);
 /// "ip", "ipv6"
 const char* family(bool is6);
-/// Answers questions (ARP, ND) for an address in a network.
+/// A question (ARP, ND) for an address, as a match: `where` and more.
+std::string question(const std::string& where, const IpAddress& address);
+/// Answers questions for an address in a network.
 Flow answer(const Network& network, const IpAddress& address, const Mac& mac);
 
 /// Flows that only the port's own hypervisor needs: port security, announcements, and the

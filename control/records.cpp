@@ -43,10 +43,28 @@ std::optional<RuleKey> parse_rule_record_key(std::string_view key) {
                  std::string(key.substr(9))};
 }
 
+std::string gateway_range(GatewayId id) {
+  return fmt::format("g/{:07x}/{:04x}/", kRouterDatapath + id.router, id.port);
+}
+std::string gateway_key(std::uint32_t datapath, GatewayId id) {
+  return fmt::format("n/{:07x}/gw/{:04x}{:04x}", datapath, id.router, id.port);
+}
+bool is_gateway(std::string_view key) {
+  return key.starts_with("n/") && key.size() == 21 && key.substr(9, 4) == "/gw/";
+}
+GatewayId gateway_of(std::string_view key) {
+  if (key.starts_with("g/"))
+    return {static_cast<std::uint32_t>(hex_at(key, 2, 7)) - kRouterDatapath,
+            static_cast<std::uint32_t>(hex_at(key, 10, 4))};
+  return {static_cast<std::uint32_t>(hex_at(key, 13, 4)),
+          static_cast<std::uint32_t>(hex_at(key, 17, 4))};
+}
+
 RecordScope scope_of(std::string_view key) {
   if (key.starts_with("n/")) return RecordScope::network;
   if (key.starts_with("q/")) return RecordScope::local_port;
   if (key.starts_with("a/")) return RecordScope::profile;
+  if (key.starts_with("g/")) return RecordScope::gateway;
   return RecordScope::other;
 }
 
@@ -69,6 +87,7 @@ std::string encode(const PortRecord& record) {
   Writer w(head);
   w.text(record.name);
   w.mac(record.mac);
+  w.u8(static_cast<std::uint8_t>((record.external ? 1 : 0) | (record.unknown ? 2 : 0)));
   w.text(out);
   return head;
 }
@@ -78,10 +97,33 @@ std::optional<PortRecord> decode_port_record(std::string_view bytes) {
   PortRecord record;
   record.name = r.text();
   record.mac = r.mac();
+  const std::uint8_t flags = r.u8();
+  record.external = (flags & 1) != 0;
+  record.unknown = (flags & 2) != 0;
   auto flows = decode_flows(r.text());
   if (!r.finished() || !flows) return std::nullopt;
   record.flows = std::move(*flows);
   return record;
+}
+
+std::string encode(const GatewayRecord& record) {
+  std::string out;
+  Writer w(out);
+  w.u32(record.network);
+  w.mac(record.mac);
+  w.text(record.hypervisor);
+  w.ip(record.vtep);
+  return out;
+}
+
+std::optional<GatewayRecord> decode_gateway(std::string_view bytes) {
+  Reader r(bytes);
+  GatewayRecord record;
+  record.network = r.u32();
+  record.mac = r.mac();
+  record.hypervisor = r.text();
+  record.vtep = r.ip();
+  return if_finished(r, std::move(record));
 }
 
 std::string encode(const LocationRecord& record) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "control/gateways.h"
 #include "control/logical.h"
 
 namespace weft::control {
@@ -80,11 +81,19 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
   pass(Stage::to_router, 0, "", Stage::l2_lookup);
   // Translation is the gateway's: others step over its stages.
   pass(Stage::router_input, 0, "", Stage::router_balance);
+  pass(Stage::router_undo, 0, "", Stage::router_dnat);
+  for (const Stage done : {Stage::router_dnat, Stage::router_translate})
+    add(done, 0, "", "ct_clear," + go_to(Stage::router_balance));
   pass(Stage::router_balance, 0, "", Stage::route);
   add(Stage::route, 0, "", "drop(route.none)");
   pass(Stage::reroute, 0, "", Stage::router_egress);
   pass(Stage::router_egress, 0, "", Stage::router_output);
+  pass(Stage::router_undnat, 0, "", Stage::router_snat);
+  add(Stage::router_snat, 0, "", "ct_clear," + go_to(Stage::router_output));
   add(Stage::router_output, 0, "", "drop(route.none)");
+  add(Stage::neighbour_found, 100, "reg0=0x8/0x8",
+      "load:0->NXM_NX_REG0[3]," + go_to(Stage::locate));
+  add(Stage::neighbour_found, 0, "", "drop(route.neighbour)");
 
   add(Stage::resolve, 0, "", "drop(route.neighbour)");
   add(Stage::l2_lookup, 0, "", "drop(l2.unknown)");
@@ -98,6 +107,10 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
           "move:NXM_NX_REG14[0..14]->NXM_NX_TUN_METADATA0[16..30],"
           "move:NXM_NX_REG15[0..15]->NXM_NX_TUN_METADATA0[0..15],";
     add(Stage::encapsulate, 0, "", fmt::format("{}output:{}", send, chassis.tunnel_port));
+    // A gateway sends on what came to it through the tunnel, which no output to the port that it
+    // came in by would do.
+    add(Stage::encapsulate, 100, fmt::format("in_port={}", chassis.tunnel_port).c_str(),
+        fmt::format("load:0->NXM_OF_IN_PORT[],{}output:{}", send, chassis.tunnel_port));
   }
   add(Stage::deliver, 0, "", "drop(vm.gone)");
   return out;
@@ -151,12 +164,14 @@ void HostRules::change_place(PortPlace at, const std::function<void(Place&)>& ch
   Network& network = networks_[at.vni];
   Place& place = network.places[at.key];
   const auto remote = [&]() -> std::optional<IpAddress> {
-    if (place.of_port != 0 || place.name.empty() || !place.vtep || *place.vtep == chassis_.vtep)
+    if (place.of_port != 0 || place.name.empty() || place.external || !place.vtep ||
+        *place.vtep == chassis_.vtep)
       return std::nullopt;
     return place.vtep;
   };
   const auto before = remote();
   const std::uint32_t port_before = place.of_port;
+  const bool special_before = place.external || place.unknown;
   change(place);
   const auto after = remote();
   if (before != after) {
@@ -170,8 +185,61 @@ void HostRules::change_place(PortPlace at, const std::function<void(Place&)>& ch
     if (place.of_port != 0) network.local[at.key] = place.of_port;
     if (place.of_port == 0) network.local.erase(at.key);
     dirty_floods_.insert(at.vni);
+    if (const auto stash = of_ports_.find(at); stash != of_ports_.end())
+      activate(stash->second, place.of_port != 0);
   }
+  const bool special = place.external || place.unknown;
+  if (special) network.special.insert(at.key);
+  if (!special) network.special.erase(at.key);
+  if (special || special_before) dirty_floods_.insert(at.vni);
   dirty_places_.insert(at);
+}
+
+void HostRules::activate(const Stash& stash, bool active) {
+  for (const auto& [key, flows] : stash) contribute(key, active ? flows : std::vector<Flow>{});
+}
+
+void HostRules::set_stashed(Stash& stash, const std::string& key,
+                            std::optional<std::vector<Flow>> flows, bool active) {
+  contribute(key, active && flows ? *flows : std::vector<Flow>{});
+  if (flows) stash[key] = std::move(*flows);
+  if (!flows) stash.erase(key);
+}
+
+void HostRules::set_gateway(const std::string& key, const std::optional<GatewayRecord>& record) {
+  const GatewayId id = gateway_of(key);
+  std::vector<Flow> flows;
+  const bool here = record && !record->hypervisor.empty() && record->vtep == chassis_.vtep;
+  const bool was_here = here_.contains(id);
+  if (here) here_[id].insert(key);
+  if (!here && was_here && here_[id].erase(key) == 1 && here_[id].empty()) here_.erase(id);
+  if (here_.contains(id) != was_here)
+    if (const auto stash = of_gateways_.find(id); stash != of_gateways_.end())
+      activate(stash->second, !was_here);
+  if (record) {
+    const PortPlace it{record->network, kGatewayKey + id.router};
+    const std::string enter =
+        fmt::format("load:0x{:x}->OXM_OF_METADATA[],", kRouterDatapath + id.router);
+    const std::string to_it =
+        fmt::format("metadata=0x{:x},dl_dst={}", record->network, record->mac.text());
+    if (!here) {
+      flows.push_back(
+          stage_flow(Stage::locate, 100, at_port(it),
+                     record->hypervisor.empty() ? "drop(route.none)" : towards(record->vtep)));
+    } else if (carries_ports(chassis_.tunnel)) {
+      flows.push_back(
+          stage_flow(Stage::from_tunnel, 100, at_port(it), enter + go_to(Stage::router_input)));
+    } else {
+      const auto from = [&](std::uint32_t port) {
+        return fmt::format("{}load:0x{:x}->NXM_NX_REG14[],{}", enter, port,
+                           go_to(Stage::router_input));
+      };
+      flows.push_back(stage_flow(Stage::from_tunnel, 110,
+                                 fmt::format("{},dl_src={}", to_it, record->mac.text()), from(0)));
+      flows.push_back(stage_flow(Stage::from_tunnel, 100, to_it, from(id.port)));
+    }
+  }
+  contribute(key, std::move(flows));
 }
 
 bool HostRules::set_record(const std::string& key, const RecordValue& value) {
@@ -194,6 +262,8 @@ bool HostRules::set_record(const std::string& key, const RecordValue& value) {
       if (named != place_of_.end() && named->second == at) place_of_.erase(named);
       place.name = record ? record->name : "";
       place.mac = record ? record->mac : Mac{};
+      place.external = record && record->external;
+      place.unknown = record && record->unknown;
       const auto local = record ? local_.find(record->name) : local_.end();
       place.of_port = local != local_.end() ? local->second : 0;
       if (record) place_of_[record->name] = at;
@@ -201,9 +271,26 @@ bool HostRules::set_record(const std::string& key, const RecordValue& value) {
     contribute(key, record ? std::move(record->flows) : std::vector<Flow>{});
     return !value || record.has_value();
   }
+  if (is_gateway(key)) {
+    const auto record = value ? decode_gateway(*value) : std::nullopt;
+    set_gateway(key, record);
+    return !value || record.has_value();
+  }
   std::optional<std::vector<Flow>> flows;
   if (value) flows = decode_flows(*value);
   const bool good = !value || flows.has_value();
+  if (scope_of(key) == RecordScope::gateway) {
+    const GatewayId id = gateway_of(key);
+    set_stashed(of_gateways_[id], key, std::move(flows), here_.contains(id));
+    return good;
+  }
+  const PortPlace at{vni_of(key), port_key_of(key)};
+  if (scope_of(key) == RecordScope::local_port && key != local_record_key(at)) {
+    const auto network = networks_.find(at.vni);
+    const bool local = network != networks_.end() && network->second.local.contains(at.key);
+    set_stashed(of_ports_[at], key, std::move(flows), local);
+    return good;
+  }
   contribute(key, flows ? std::move(*flows) : std::vector<Flow>{});
   return good;
 }
@@ -230,10 +317,11 @@ std::vector<Flow> HostRules::place_flows(PortPlace at, const Place& place) const
   const std::string here = at_port(at);
   if (place.of_port != 0) {
     const std::string zone = load_zone(place.of_port) + "," + go_to(Stage::to_port_ct);
-    out.push_back(stage_flow(
-        Stage::admit, 100, fmt::format("in_port={}", place.of_port),
-        fmt::format("load:0x{:x}->OXM_OF_METADATA[],load:0x{:x}->NXM_NX_REG14[],{},{}", at.vni,
-                    at.key, load_zone(place.of_port), go_to(Stage::port_security))));
+    out.push_back(
+        stage_flow(Stage::admit, 100, fmt::format("in_port={}", place.of_port),
+                   fmt::format("{}load:0x{:x}->OXM_OF_METADATA[],load:0x{:x}->NXM_NX_REG14[],{},{}",
+                               place.external ? "load:1->NXM_NX_REG0[2]," : "", at.vni, at.key,
+                               load_zone(place.of_port), go_to(Stage::port_security))));
     out.push_back(stage_flow(Stage::locate, 100, here, zone));
     if (carries_ports(chassis_.tunnel))
       out.push_back(stage_flow(Stage::from_tunnel, 100, here, zone));
@@ -248,20 +336,106 @@ std::vector<Flow> HostRules::place_flows(PortPlace at, const Place& place) const
   return out;
 }
 
+std::string HostRules::copy_to(std::uint32_t key, std::uint32_t of_port) const {
+  return fmt::format("load:0x{:x}->NXM_NX_REG15[],{},{}", key, load_zone(of_port),
+                     go_to(Stage::to_port_ct));
+}
+
+/// External ports. Several hypervisors may have the same one, all on one physical network, which
+/// carries a copy to each: so what comes in there is handed on to other hypervisors by the one that
+/// is the port's location and by no other, and what a tunnel brings never goes out there as a copy
+/// for all.
 std::vector<Flow> HostRules::flood_flows(std::uint32_t vni, const Network& network) const {
   if (network.local.empty()) return {};
-  std::string remote, local;
-  for (const auto& [vtep, ports] : network.vteps) remote += towards(vtep) + ",";
+  const bool keys = carries_ports(chassis_.tunnel);
+  std::vector<std::string> remote, outside, inside;
+  for (const auto& [vtep, ports] : network.vteps) remote.push_back(towards(vtep));
+  const auto to_all = remote.size();
+  std::vector<std::uint32_t> external;
+  bool hands_on = false;
+  for (const std::uint32_t key : network.special) {
+    const Place& place = network.places.at(key);
+    if (!place.external) continue;
+    if (place.of_port != 0) {
+      external.push_back(key);
+      outside.push_back(copy_to(key, place.of_port));
+      hands_on |= is_here(place);
+    } else if (place.vtep && keys && !is_here(place)) {
+      remote.push_back(fmt::format("load:0x{:x}->NXM_NX_REG15[],{}", key, towards(*place.vtep)));
+    }
+  }
   for (const auto& [key, of_port] : network.local)
-    local += fmt::format("{}load:0x{:x}->NXM_NX_REG15[],{},{}", local.empty() ? "" : ",", key,
-                         load_zone(of_port), go_to(Stage::to_port_ct));
+    if (std::find(external.begin(), external.end(), key) == external.end())
+      inside.push_back(copy_to(key, of_port));
+
   std::vector<Flow> out;
-  out.push_back(stage_flow(Stage::locate, 100, at_port({vni, kFloodKey}), remote + local));
-  if (carries_ports(chassis_.tunnel))
-    out.push_back(stage_flow(Stage::from_tunnel, 100, at_port({vni, kFloodKey}), local));
-  else
-    out.push_back(stage_flow(Stage::from_tunnel, 90,
-                             fmt::format("metadata=0x{:x},{}", vni, kMulticast), local));
+  const std::string all = at_port({vni, kFloodKey});
+  const auto add = [&](Stage stage, int priority, const std::string& match,
+                       std::initializer_list<const std::vector<std::string>*> parts) {
+    std::string actions;
+    for (const auto* part : parts)
+      for (const std::string& copy : *part) actions += (actions.empty() ? "" : ",") + copy;
+    if (actions.empty()) actions = "drop(l2.not_for_me)";
+    out.push_back(stage_flow(stage, priority, match, std::move(actions)));
+  };
+  add(Stage::locate, 100, all, {&remote, &outside, &inside});
+  if (!external.empty()) {
+    if (hands_on) remote.resize(to_all);
+    if (!hands_on) remote.clear();
+    add(Stage::locate, 110, fmt::format("{},{}", all, kFromOutside), {&remote, &inside});
+    for (const std::uint32_t key : external)
+      if (keys)
+        out.push_back(stage_flow(Stage::from_tunnel, 110, fmt::format("{},reg14=0x{:x}", all, key),
+                                 "drop(l2.same_port)"));
+  }
+  if (inside.empty()) return out;
+  if (keys) add(Stage::from_tunnel, 100, all, {&inside});
+  if (!keys)
+    add(Stage::from_tunnel, 90, fmt::format("metadata=0x{:x},{}", vni, kMulticast), {&inside});
+  return out;
+}
+
+/// Unicast to MACs that no port has: a copy to each port that takes it.
+std::vector<Flow> HostRules::unknown_flows(std::uint32_t vni, const Network& network) const {
+  const bool keys = carries_ports(chassis_.tunnel);
+  std::string all, from_outside, from_tunnel;
+  std::set<IpAddress> vteps;
+  const auto append = [](std::string& to, const std::string& what) {
+    to += (to.empty() ? "" : ",") + what;
+  };
+  bool has_external = false, hands_on = false;
+  for (const std::uint32_t key : network.special) {
+    const Place& place = network.places.at(key);
+    has_external |= place.external && place.of_port != 0;
+    hands_on |= place.external && place.of_port != 0 && is_here(place);
+  }
+  // Local copies last: they change the zone.
+  for (const std::uint32_t key : network.special) {
+    const Place& place = network.places.at(key);
+    if (!place.unknown || place.of_port != 0 || !place.vtep || is_here(place)) continue;
+    if (!keys && !vteps.insert(*place.vtep).second) continue;
+    const std::string copy =
+        fmt::format("load:0x{:x}->NXM_NX_REG15[],{}", key, towards(*place.vtep));
+    append(all, copy);
+    if (hands_on && !place.external) append(from_outside, copy);
+  }
+  for (const std::uint32_t key : network.special) {
+    const Place& place = network.places.at(key);
+    if (!place.unknown || place.of_port == 0) continue;
+    const std::string copy = copy_to(key, place.of_port);
+    append(all, copy);
+    if (!place.external) append(from_outside, copy);
+    if (!place.external || is_here(place)) append(from_tunnel, copy);
+  }
+  std::vector<Flow> out;
+  const std::string nobody = at_port({vni, kUnknownKey});
+  if (!all.empty()) out.push_back(stage_flow(Stage::locate, 100, nobody, all));
+  if (has_external)
+    out.push_back(stage_flow(Stage::locate, 110, fmt::format("{},{}", nobody, kFromOutside),
+                             from_outside.empty() ? "drop(l2.unknown)" : from_outside));
+  if (!keys && !from_tunnel.empty())
+    out.push_back(
+        stage_flow(Stage::from_tunnel, 20, fmt::format("metadata=0x{:x}", vni), from_tunnel));
   return out;
 }
 
@@ -274,8 +448,11 @@ std::vector<RuleChange> HostRules::update() {
     if (it->second.name.empty() && !it->second.vtep) network.places.erase(it);
   }
   dirty_places_.clear();
-  for (const std::uint32_t vni : dirty_floods_)
-    contribute(flood_node(vni), flood_flows(vni, networks_[vni]));
+  for (const std::uint32_t vni : dirty_floods_) {
+    std::vector<Flow> flows = flood_flows(vni, networks_[vni]);
+    for (Flow& flow : unknown_flows(vni, networks_[vni])) flows.push_back(std::move(flow));
+    contribute(flood_node(vni), std::move(flows));
+  }
   dirty_floods_.clear();
 
   std::vector<RuleChange> changes;

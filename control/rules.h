@@ -7,7 +7,9 @@
 //   base                    the rules that every vSwitch has
 //   n/... q/... a/...       the flows inside a record, as they are
 //   place/VVVVVV/KKKK       where a port is: admission and delivery if local, tunnel if remote
-//   flood/VVVVVV            copies for multicast: remote VTEPs, local ports
+//   flood/VVVVVV            copies for multicast: remote VTEPs, local ports; and for what nobody
+//   has n/.../gw/...            the way to a gateway port, or from the tunnel into its router g/...
+//   q/.../...        the flows inside, while the gateway port (the port) is here
 //
 // Two nodes may contribute a rule with the same key (two policy rules with equal matches): the one
 // whose name sorts first wins, whatever the order of events was.
@@ -57,12 +59,15 @@ class HostRules {
     Mac mac{};
     std::optional<IpAddress> vtep;
     std::uint32_t of_port = 0;  // 0: not local
+    bool external = false, unknown = false;
   };
   struct Network {
     std::map<std::uint32_t, Place> places;
     std::map<IpAddress, std::uint32_t> vteps;      // remote VTEP -> ports there
     std::map<std::uint32_t, std::uint32_t> local;  // key -> OpenFlow port
+    std::set<std::uint32_t> special;               // keys of external and unknown ports
   };
+  using Stash = std::map<std::string, std::vector<Flow>>;  // record -> flows
 
   void contribute(const std::string& node, std::vector<Flow> flows);
   const RuleBody* winner(const RuleKey& key) const;
@@ -70,13 +75,23 @@ class HostRules {
   void change_place(PortPlace at, const std::function<void(Place&)>& change);
   std::vector<Flow> place_flows(PortPlace at, const Place& place) const;
   std::vector<Flow> flood_flows(std::uint32_t vni, const Network& network) const;
+  std::vector<Flow> unknown_flows(std::uint32_t vni, const Network& network) const;
+  std::string copy_to(std::uint32_t key, std::uint32_t of_port) const;
+  bool is_here(const Place& place) const { return place.vtep && *place.vtep == chassis_.vtep; }
+  void set_gateway(const std::string& key, const std::optional<GatewayRecord>& record);
+  void set_stashed(Stash& stash, const std::string& key, std::optional<std::vector<Flow>> flows,
+                   bool active);
+  void activate(const Stash& stash, bool active);
   std::string towards(const IpAddress& vtep) const;
 
   const Chassis chassis_;
   const Faults faults_;
   std::map<std::uint32_t, Network> networks_;
-  std::map<std::string, PortPlace> place_of_;   // by port name, from records
-  std::map<std::string, std::uint32_t> local_;  // port name -> OpenFlow port
+  std::map<std::string, PortPlace> place_of_;        // by port name, from records
+  std::map<std::string, std::uint32_t> local_;       // port name -> OpenFlow port
+  std::map<GatewayId, std::set<std::string>> here_;  // gateway ports that are here -> who says so
+  std::map<GatewayId, Stash> of_gateways_;
+  std::map<PortPlace, Stash> of_ports_;
   std::set<PortPlace> dirty_places_;
   std::set<std::uint32_t> dirty_floods_;
   std::map<std::string, std::vector<RuleKey>> contributions_;

@@ -64,8 +64,17 @@
 //   45 commit             ct_state                     new: commit
 //   46 deliver            metadata, reg15              output
 //
-// Other registers: reg0 bit 0, "this packet is not to be tracked" (a stateless rule allowed it);
-// reg0 bit 1, "connection tracking calls it invalid"; reg3, the tier.
+// Gateways (gateways.h): what a router sends out by a gateway port goes, with nothing changed,
+// through a tunnel of the port's network to the hypervisor that has it, reg15 = kGatewayKey + the
+// router's number, reg14 = the router port that it came in by. There it enters the router once
+// more. So only that hypervisor knows neighbours on the external network and translates; and TTL,
+// policy by ingress and translation are as if the packet had entered there.
+//   30 neighbour          next hop                     learned from what external ports bring
+//   31 neighbour_found    reg0 bit 3                   on to 32, or nobody answers to that address
+//
+// Other registers: reg0 bit 2, "it came in by an external port"; bit 3, "30 knew"; reg0 bit 0,
+// "this packet is not to be tracked" (a stateless rule allowed it); reg0 bit 1, "connection
+// tracking calls it invalid"; reg3, the tier.
 //
 // Policy. A *profile* is the set of things (groups, network, itself, prefixes) that the tenant's
 // rules judge and a port belongs to, for each direction; ports with equal sets share one copy of
@@ -118,6 +127,8 @@ enum class Stage : std::uint8_t {
   router_output = 27,
   resolve = 28,
   l2_lookup = 29,
+  neighbour = 30,
+  neighbour_found = 31,
   locate = 32,
   encapsulate = 33,
   from_tunnel = 34,
@@ -135,9 +146,11 @@ std::string_view name_of(Stage stage);
 
 /// reg15 of what goes to every port of the network.
 inline constexpr std::uint32_t kFloodKey = 0x8000;
+/// reg15 of what is for every port that takes unknown destinations.
+inline constexpr std::uint32_t kUnknownKey = 0xc000;
 /// metadata of a router: this and its number. Beyond every VNI: it never travels.
 inline constexpr std::uint32_t kRouterDatapath = 0x1000000;
-/// reg15 of what the gateway of router `number` is to send into a network: this and the number.
+/// reg15 of what is for router `number` at its gateway: this and the number.
 inline constexpr std::uint32_t kGatewayKey = 0x8000;
 
 /// Rules that stem from no row with a cookie of its own carry one that names their stage.

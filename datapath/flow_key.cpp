@@ -131,7 +131,7 @@ constexpr std::array<FieldInfo, kFields> kTable{{
      true},
     {F::metadata, "metadata", "", "OXM_OF_METADATA", 26, 0, 64, T::hex, P::none, true},
     {F::in_port, "in_port", "NXM_OF_IN_PORT", "OXM_OF_IN_PORT", 0, 0, 32, T::decimal, P::none,
-     false},
+     true},
     {F::vlan_tci, "vlan_tci", "", "NXM_OF_VLAN_TCI", 7, 48, 16, T::hex, P::none, true},
     {F::vlan_vid, "vlan_vid", "", "OXM_OF_VLAN_VID", 7, 48, 13, T::hex, P::none, true},
     {F::dl_vlan, "dl_vlan", "", "NXM_OF_VLAN_VID", 7, 48, 12, T::decimal, P::vlan, true},

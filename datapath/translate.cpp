@@ -94,6 +94,8 @@ class Translator {
       constant_.w[i] |= bits.w[i];
       if (i < kPacketWords) dirty_.w[i] |= bits.w[i];
     }
+    // From here on the packet has come in elsewhere: it may go out where it really did.
+    if (f.id == Field::in_port) in_port_ = key_.get(place::in_port);
   }
   void write_vlan(const FieldInfo& f, Ip6 value, Ip6 mask) {
     look(place::vlan_tci);

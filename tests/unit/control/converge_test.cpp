@@ -17,7 +17,7 @@ class Chaos {
   void step() {
     const Intent& in = lab_.controller().intent();
     Transaction t;
-    switch (r_.below(14)) {
+    switch (r_.below(20)) {
       case 0:
         add_port(t);
         break;
@@ -77,6 +77,46 @@ class Chaos {
         t.update(p);
         break;
       }
+      case 12:
+      case 13:
+        change_route(in, t);
+        break;
+      case 14:
+        change_nat(in, t);
+        break;
+      case 15:
+        change_policy(in, t);
+        break;
+      case 16: {  // gateways come and go: of the last port or the whole router, or none
+        Router router = pick(in.routers());
+        router.gateways.clear();
+        for (RouterPort& p : router.ports) p.gateways.clear();
+        std::vector<Gateway> some;
+        for (unsigned h = 1; h <= lab_.host_count(); ++h)
+          if (r_.below(2) == 0)
+            some.push_back({"hv-" + std::to_string(h), static_cast<int>((h * 7 + count_) % 5)});
+        const auto same = [](const Gateway& a, const Gateway& b) {
+          return a.priority == b.priority;
+        };
+        if (some.size() > 1 && same(some[0], some[1])) some.pop_back();
+        if (r_.below(3) == 0)
+          router.gateways = some;
+        else if (!router.ports.empty())
+          router.ports.back().gateways = some;
+        if (some.empty())  // no gateway, no translation
+          for (const auto& [table, name] : in.referrers(Table::router, router.name))
+            if (table == Table::nat) t.remove(Table::nat, name);
+        t.update(router);
+        break;
+      }
+      case 17: {
+        Port p = pick(in.ports());
+        p.unknown = !p.unknown;
+        if (r_.below(3) == 0)
+          p.type = p.type == PortType::vm ? PortType::external : PortType::vm;
+        t.update(p);
+        break;
+      }
       default:
         move_something(in);
     }
@@ -115,7 +155,7 @@ class Chaos {
   void remove_port(const Intent& in, Transaction& t) {
     const Port p = pick(in.ports());
     for (const auto& [table, name] : in.referrers(Table::port, p.name)) {
-      if (table == Table::acl) t.remove(Table::acl, name);
+      if (table == Table::acl || table == Table::nat) t.remove(table, name);
       if (table != Table::group) continue;
       Group g = in.groups().at(name);
       g.members.erase(p.name);
@@ -156,6 +196,72 @@ class Chaos {
     a.to = peer();
     a.protocol = static_cast<AclProtocol>(r_.below(4));
     t.insert(a);
+  }
+  IpAddress somewhere(bool is6) {
+    const auto net = static_cast<std::uint32_t>(1 + r_.below(3));
+    const auto low = static_cast<std::uint32_t>(1 + r_.below(20));
+    if (is6) return Ip6{0xfd00ULL << 48 | net, low};
+    return Ip4{0x0a000000u + (net << 8) + low};
+  }
+  template <class T>
+  bool remove_one(const std::map<std::string, T>& rows, Table table, Transaction& t) {
+    if (rows.empty() || r_.below(3) != 0) return false;
+    t.remove(table, pick(rows).name);
+    return true;
+  }
+  void change_route(const Intent& in, Transaction& t) {
+    if (remove_one(in.rows<Table::route>(), Table::route, t)) return;
+    Route route;
+    route.name = "route-" + std::to_string(++count_);
+    route.router = pick(in.routers()).name;
+    const bool is6 = r_.below(3) == 0;
+    route.prefix = is6 ? Prefix{Ip6{0xfd01ULL << 48, 0}, 64} : Prefix{Ip4{0x0b000000u}, 8};
+    route.by_source = r_.below(4) == 0;
+    if (r_.below(5) != 0) route.next_hop = somewhere(is6);
+    route.cookie = 6'000'000 + count_;
+    t.insert(route);
+  }
+  void change_nat(const Intent& in, Transaction& t) {
+    if (remove_one(in.rows<Table::nat>(), Table::nat, t)) return;
+    Nat nat;
+    nat.name = "nat-" + std::to_string(++count_);
+    const Router router = pick(in.routers());
+    nat.router = router.name;
+    nat.kind = static_cast<Nat::Kind>(r_.below(3));
+    nat.external = Ip4{0x0a000300u + 100 + count_ % 100};
+    nat.logical = {Ip4{0x0a000100u}, 24};
+    if (nat.kind != Nat::Kind::snat) nat.logical = {somewhere(false), 32};
+    if (nat.kind == Nat::Kind::floating && r_.below(2) == 0) {
+      const Port p = pick(in.ports());
+      if (in.tenant_of_port(p.name) == router.tenant) {
+        nat.port = p.name;
+        nat.external_mac = mac_of(0x600000 + count_);
+      }
+    }
+    nat.cookie = 7'000'000 + count_;
+    // There must be a gateway to do it.
+    Router with = router;
+    const bool has = !with.gateways.empty() ||
+                     std::any_of(with.ports.begin(), with.ports.end(),
+                                 [](const RouterPort& p) { return !p.gateways.empty(); });
+    if (!has && !with.ports.empty()) {
+      with.ports.back().gateways = {{"hv-1", 1}, {"hv-2", 2}};
+      t.update(with);
+    }
+    t.insert(nat);
+  }
+  void change_policy(const Intent& in, Transaction& t) {
+    if (remove_one(in.rows<Table::policy>(), Table::policy, t)) return;
+    Policy policy;
+    policy.name = "policy-" + std::to_string(++count_);
+    policy.router = pick(in.routers()).name;
+    policy.priority = static_cast<int>(r_.below(100));
+    policy.action = static_cast<Policy::Action>(r_.below(3));
+    policy.match = r_.below(2) == 0 ? "tcp.dst == 80" : "ip4.src == 10.0.1.0/24 && udp";
+    if (policy.action == Policy::Action::reroute)
+      for (auto n = 1 + r_.below(3); n > 0; --n) policy.next_hops.push_back(somewhere(r_.below(2)));
+    policy.cookie = 8'000'000 + count_;
+    t.insert(policy);
   }
   void move_something(const Intent& in) {
     const Port p = pick(in.ports());

@@ -195,6 +195,7 @@ class PipelineSink : public control::RuleSink {
 struct Delivery {
   std::string vm;
   std::vector<std::uint8_t> frame;
+  unsigned host = 0;
 };
 struct Drop {
   std::string reason;
@@ -265,6 +266,19 @@ class Lab {
     where_[port] = host;
     h.agent->port_up(local, now_);
     collect();
+  }
+  /// An external port, which is on several hypervisors at once.
+  void attach(const std::string& port, unsigned host) {
+    if (where_.count(port) == 0) return bind(port, host);
+    incarnation_[port] = 0;
+    const unsigned first = where_.at(port);
+    bind(port, host);
+    where_[port] = first;
+  }
+  /// The control channel of a hypervisor loses everything, or works again.
+  void silence(unsigned host, bool on) {
+    if (on) silent_.insert(host);
+    if (!on) silent_.erase(host);
   }
   void unbind(const std::string& port) {
     const auto it = where_.find(port);
@@ -366,11 +380,14 @@ class Lab {
   /// Sends a frame from a bound port through the pipelines.
   template <class Build>
   Fate send(const std::string& vm, Build&& build) {
+    return send_at(vm, where_.at(vm), std::forward<Build>(build));
+  }
+  template <class Build>
+  Fate send_at(const std::string& vm, unsigned h, Build&& build) {
     Fate fate;
     Packet* p = pool_.take();
     p->id = ++ids_;
     build(*p);
-    const unsigned h = where_.at(vm);
     run_packet(h, p, hosts_[h]->ports.at(vm).of_port, fate);
     return fate;
   }
@@ -460,6 +477,7 @@ class Lab {
   }
 
   void carry(Message m) {
+    if (silent_.count(static_cast<unsigned>(m.host)) > 0) return;
     const auto chance = [&](std::uint32_t percent) { return random_.below(100) < percent; };
     const unsigned copies = chance(channel_.duplicate_percent) ? 2 : 1;
     for (unsigned i = 0; i < copies; ++i) {
@@ -492,6 +510,7 @@ class Lab {
         Delivery d;
         for (const auto& [name, port] : host.ports)
           if (port.of_port == o.port.value) d.vm = name;
+        d.host = h;
         o.packet->copy_frame(d.frame);
         fate.delivered.push_back(std::move(d));
         pool_.give(o.packet);
@@ -521,6 +540,7 @@ class Lab {
   std::map<std::pair<Time, std::uint64_t>, Message> channel_queue_;
   std::map<std::string, std::uint32_t> incarnation_;
   std::map<std::string, unsigned> where_;
+  std::set<unsigned> silent_;
 };
 
 }  // namespace weft::test
