@@ -217,7 +217,11 @@ std::vector<Flow> router_flows(const RouterView& view) {
       const std::string ask = fmt::format(",{},{}", a.is6 ? "icmp6" : "icmp", ip_match(a, false));
       add(Stage::router_input, 110, fmt::format("{},icmp_type={}", ask, a.is6 ? 128 : 8),
           "icmp_echo_reply");
-      add(Stage::router_input, 90, fmt::format(",{},{}", family(a.is6), ip_match(a, false)),
+      // That of a gateway port may be one that is translated there: from inside it is routed.
+      const std::string in = is_gateway_port(*view.router, port)
+                                 ? fmt::format(",reg14=0x{:x}", number)
+                                 : std::string();
+      add(Stage::router_input, 90, fmt::format("{},{},{}", in, family(a.is6), ip_match(a, false)),
           "drop(route.none)");
       for (int ttl : {0, 1})
         add(Stage::router_input, 105,

@@ -112,8 +112,7 @@ class Chaos {
       case 17: {
         Port p = pick(in.ports());
         p.unknown = !p.unknown;
-        if (r_.below(3) == 0)
-          p.type = p.type == PortType::vm ? PortType::external : PortType::vm;
+        if (r_.below(3) == 0) p.type = p.type == PortType::vm ? PortType::external : PortType::vm;
         t.update(p);
         break;
       }

@@ -176,9 +176,8 @@ TEST_CASE("neighbours outside are those that are known and those that spoke") {
   const Fate known = lab.send_frame("t/1-10", outward("t/1-10", stranger));
   REQUIRE(mac_at(out_by(known, 0).frame, 0) == mac_of(0xbbbbbb));
   // It moves to another card.
-  lab.send_at("t/out", 0, [&](Packet& p) {
-    build_arp(p, 2, mac_of(0xcccccc), stranger.v4(), stranger.v4());
-  });
+  lab.send_at("t/out", 0,
+              [&](Packet& p) { build_arp(p, 2, mac_of(0xcccccc), stranger.v4(), stranger.v4()); });
   const Fate moved = lab.send_frame("t/1-10", outward("t/1-10", stranger));
   REQUIRE(mac_at(out_by(moved, 0).frame, 0) == mac_of(0xcccccc));
 }
@@ -335,13 +334,13 @@ TEST_CASE("errors about translated packets come back translated") {
   };
   const auto quoted = [](const Delivery& d, std::size_t at) {
     const auto& f = d.frame;
-    return IpAddress(Ip4{std::uint32_t{f[at]} << 24 | f[at + 1] << 16 | f[at + 2] << 8 | f[at + 3]});
+    return IpAddress(
+        Ip4{std::uint32_t{f[at]} << 24 | f[at + 1] << 16 | f[at + 2] << 8 | f[at + 3]});
   };
   // A router outside about what source NAT sent.
   const Fate sent = lab.send_frame("t/1-10", outward("t/1-10", kWorld4));
   const Fate error = lab.send_at(
-      "t/out", 0,
-      error_about(inward(ip4(7, 7, 7, 7), mine, 0, 0), out_by(sent, 0).frame));
+      "t/out", 0, error_about(inward(ip4(7, 7, 7, 7), mine, 0, 0), out_by(sent, 0).frame));
   const Delivery& got = to_vm(error, "t/1-10");
   REQUIRE(destination_of(got) == ip4(10, 0, 1, 10));
   REQUIRE(quoted(got, 42 + 12) == ip4(10, 0, 1, 10));

@@ -1,5 +1,7 @@
 #include "control/intent.h"
 
+#include <functional>
+
 #include "tests/catch.h"
 #include "tests/unit/control/lab.h"
 
@@ -202,6 +204,120 @@ TEST_CASE("the order of a transaction's rows does not matter for references") {
     everything.remove(static_cast<Table>(change.row.index()), name_of(change.row));
   REQUIRE(intent.apply(everything).ok());
   REQUIRE(intent.save() == Intent().save());
+}
+
+TEST_CASE("routes, policies, gateways and NAT that make no sense are refused, with the reason") {
+  const auto gateway = [](Transaction& t, auto&& change) {
+    t.update(with<Router>(shop().routers().at("shop/r1"), [&](Router& r) {
+      r.ports[2].gateways = {{"hv-1", 2}, {"hv-2", 1}};
+      change(r);
+    }));
+  };
+  const auto snat = [](auto&& change) {
+    Nat n;
+    n.name = "shop/nat";
+    n.router = "shop/r1";
+    n.external = Ip4{0x0a000363};
+    n.logical = {Ip4{0x0a000100}, 24};
+    change(n);
+    return n;
+  };
+  struct Wrong {
+    const char* message;
+    std::function<void(Transaction&)> ask;
+  };
+  const auto nothing = [](auto&) {};
+  const Wrong wrongs[] = {
+      {"needs one port with gateways that 10.0.3.99 is reached by; router 'shop/r1' has 0",
+       [&](Transaction& t) { t.insert(snat(nothing)); }},
+      {"is at port 'shop/web-net', which has no gateways",
+       [&](Transaction& t) {
+         gateway(t, nothing);
+         t.insert(snat([](Nat& n) { n.gateway = "shop/web-net"; }));
+       }},
+      {"has a range of ports, which only source NAT chooses from",
+       [&](Transaction& t) {
+         gateway(t, nothing);
+         t.insert(snat([](Nat& n) {
+           n.kind = Nat::Kind::dnat;
+           n.logical = {Ip4{0x0a00010a}, 32};
+           n.external_ports = {1, 2};
+         }));
+       }},
+      {"translates 10.0.3.99 to itself",
+       [&](Transaction& t) {
+         gateway(t, nothing);
+         t.insert(snat([](Nat& n) {
+           n.kind = Nat::Kind::floating;
+           n.logical = {n.external, 32};
+         }));
+       }},
+      {"external address 10.0.3.99 of router 'shop/r1'",
+       [&](Transaction& t) {
+         gateway(t, nothing);
+         for (const char* name : {"shop/one", "shop/two"})
+           t.insert(snat([&](Nat& n) {
+             n.name = name;
+             n.kind = Nat::Kind::dnat;
+             n.logical = {Ip4{0x0a00010a}, 32};
+           }));
+       }},
+      {"has gateways itself and for port",
+       [&](Transaction& t) { gateway(t, [](Router& r) {
+                               r.gateways = {{"hv-3", 1}};
+                             }); }},
+      {"has two gateways of priority 2",
+       [&](Transaction& t) {
+         gateway(t, [](Router& r) { r.ports[2].gateways.push_back({"hv-3", 2}); });
+       }},
+      {"which is on gateways: put a network between the two",
+       [&](Transaction& t) {
+         const auto link = [](const char* router) {
+           RouterPort p;
+           p.name = "link";
+           p.mac = mac_of(0x123);
+           p.peer_router = router;
+           p.peer_port = "link";
+           return p;
+         };
+         t.insert(Router{"shop/r2", "shop", {link("shop/r1")}, {{"hv-1", 1}}});
+         t.update(with<Router>(shop().routers().at("shop/r1"),
+                               [&](Router& r) { r.ports.push_back(link("shop/r2")); }));
+       }},
+      {"has a match that is none",
+       [&](Transaction& t) {
+         t.insert(Policy{"shop/p", "shop/r1", 1, "tcp.dst =="});
+       }},
+      {"has next hop 11.0.0.1, which is on no subnet of router 'shop/r1'",
+       [&](Transaction& t) {
+         t.insert(Route{"shop/route", "shop/r1", {Ip4{0}, 0}, false, Ip4{0x0b000001}});
+       }},
+      {"has MAC 00:00:00:00:00:00, which is no station's",
+       [&](Transaction& t) {
+         Port p;
+         p.name = "shop/out";
+         p.network = "shop/web-net";
+         p.type = PortType::external;
+         p.addresses = {Ip4{0x0a0001fe}};
+         t.insert(p);
+       }},
+  };
+  for (const Wrong& w : wrongs) {
+    Intent intent = shop();
+    const Bytes before = intent.save();
+    Transaction t;
+    w.ask(t);
+    const auto result = intent.apply(t);
+    INFO(w.message << ": " << (result.ok() ? "applied" : result.error().text()));
+    REQUIRE_FALSE(result.ok());
+    REQUIRE(result.error().text().find(w.message) != std::string::npos);
+    REQUIRE(intent.save() == before);
+  }
+  Intent intent = shop();
+  Transaction good;
+  gateway(good, nothing);
+  good.insert(snat(nothing));
+  REQUIRE(intent.apply(good).ok());
 }
 
 TEST_CASE("a port keeps its key while it lives and gets another on another network") {
