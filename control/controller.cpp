@@ -221,8 +221,11 @@ struct Controller::Impl {
     const auto number = std::make_shared<const std::string>(encode_version(++probes));
     for (const std::size_t h : watched) {
       Host& host = hosts[h];
-      host.link.set(std::string(kProbeKey), number);
-      waiting.insert(h);
+      // What is under way is repeated until it is answered: that asks as well.
+      if (host.link.confirmed()) {
+        host.link.set(std::string(kProbeKey), number);
+        waiting.insert(h);
+      }
       if (!host.alive || now - host.heard <= options.timing.dead_after) continue;
       host.alive = false;
       changed = true;

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/hash.h"
+#include "datapath/text_piece.h"
 
 namespace weft::control {
 
@@ -244,6 +245,16 @@ struct SymbolicTables::Impl {
         case ActionKind::clone:
           act(rule, a.nested, 0, beam, where, nullptr);
           break;
+        case ActionKind::multipath:  // each link for some packets
+          for (std::uint32_t link = 0; link < a.number; ++link) {
+            Action choice = a;
+            choice.value = datapath::shift_left({0, link}, a.target.from);
+            choice.mask = datapath::shift_left(datapath::low_ones(a.target.bits), a.target.from);
+            Beam branch = beam;
+            if (!write(rule, choice, branch)) return;
+            act(rule, actions, i + 1, std::move(branch), where, ends);
+          }
+          return;
         case ActionKind::ct:
           track(rule, a, beam, where);
           break;
@@ -296,6 +307,7 @@ struct SymbolicTables::Impl {
       // Nothing that others would receive, and nothing that later tables would see.
       case ActionKind::note:
       case ActionKind::meter:
+      case ActionKind::learn:
       case ActionKind::controller:
         return true;
       // Answers go back to where the packet came from.

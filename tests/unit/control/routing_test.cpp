@@ -1,4 +1,5 @@
 // Static routes, policies and joined routers, in pipelines on several hosts.
+#include "control/symbolic.h"
 #include "tests/unit/control/routed.h"
 
 using namespace weft;
@@ -262,4 +263,24 @@ TEST_CASE("two tenants peer when each names the other, and only the routes betwe
     const Fate none = lab.send_frame("b/3-10", lab.between("b/3-10", "a/2-10", is6));
     REQUIRE(none.drops.at(0).reason == "route.none");
   }
+}
+
+TEST_CASE("verify takes each of several next hops for possible, and no other") {
+  std::vector<datapath::Rule> rules;
+  for (const char* text : {"table=0,ip,actions=multipath(symmetric_l3l4,0,hrw,3,0,reg10),"
+                           "resubmit(,1)",
+                           "table=1,reg10=0,actions=output:1", "table=1,reg10=1,actions=output:2",
+                           "table=1,reg10=2,actions=output:3", "table=1,reg10=3,actions=output:4"})
+    rules.push_back(datapath::parse_rule(text).value());
+  struct Ports final : control::SymbolicTables::Visitor {
+    bool wants(std::uint8_t, const control::Beam&) override { return true; }
+    void deliver(std::uint32_t port, const control::Beam&) override { ports.insert(port); }
+    bool asks_about(std::size_t) override { return false; }
+    void used(std::size_t) override {}
+    void hidden(std::size_t, const std::vector<std::size_t>&) override {}
+    std::set<std::uint32_t> ports;
+  } seen;
+  control::SymbolicTables tables(rules, {}, {});
+  must(tables.run(0, {}, seen));
+  REQUIRE(seen.ports == std::set<std::uint32_t>{1, 2, 3});
 }
