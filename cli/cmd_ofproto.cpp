@@ -232,6 +232,7 @@ struct Counts {
   std::uint64_t in = 0, in_bytes = 0, cut = 0, made = 0, consumed = 0, controller = 0;
   std::map<std::uint32_t, std::uint64_t> out;
   std::map<std::string, std::uint64_t> dropped;
+  std::vector<std::string> removed;
 };
 
 void print_text(const OfprotoLab& lab, const Counts& n, const Flags& flags) {
@@ -260,6 +261,7 @@ void print_text(const OfprotoLab& lab, const Counts& n, const Flags& flags) {
     fmt::print("\n{}\n", title);
     for (const auto& l : lines) fmt::print(" {}\n", l);
   };
+  if (!n.removed.empty()) section("flows removed", n.removed);
   if (flags.dump_flows) section("flows", lab.pipeline.dump_flows());
   if (flags.dump_groups) section("groups", lab.pipeline.dump_groups());
   if (flags.dump_meters) section("meters", lab.pipeline.dump_meters());
@@ -289,6 +291,7 @@ void print_json(const OfprotoLab& lab, const Counts& n, const Flags& flags) {
                    {"megaflows", s.megaflows},
                    {"masks", s.masks},
                    {"connections", s.connections}};
+  if (!n.removed.empty()) out["flows_removed"] = n.removed;
   if (flags.dump_flows) out["flows"] = lab.pipeline.dump_flows();
   if (flags.dump_groups) out["groups"] = lab.pipeline.dump_groups();
   if (flags.dump_meters) out["meters"] = lab.pipeline.dump_meters();
@@ -367,6 +370,7 @@ int run(const Flags& flags) {
   }
   if (auto r = capture.close(); !r) return refused(r.error());
   if (!flags.dump_connections && !flags.dump_megaflows) expire(now + seconds(120));
+  n.removed = lab.pipeline.take_removed();
   if (flags.json)
     print_json(lab, n, flags);
   else

@@ -1,6 +1,6 @@
 #include "datapath/action.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
@@ -57,17 +57,20 @@ constexpr std::string_view kNames[] = {"output",
                                        "pop",
                                        "exit",
                                        "multipath",
+                                       "mod_nw_ecn",
+                                       "set_nw_ttl",
+                                       "LOCAL",
                                        "write_metadata",
                                        "set_vlan_vid",
                                        "set_vlan_pcp"};
 
 /// What Open vSwitch has and weft has not.
 constexpr std::string_view kUnsupported[] = {
-    "normal",        "NORMAL",        "local",         "bundle",           "bundle_load",
-    "conjunction",   "sample",        "enqueue",       "set_queue",        "pop_queue",
-    "fin_timeout",   "push_mpls",     "pop_mpls",      "dec_mpls_ttl",     "set_mpls_ttl",
-    "encap",         "decap",         "dec_nsh_ttl",   "check_pkt_larger", "delete_field",
-    "write_actions", "apply_actions", "clear_actions", "debug_recirc",     "debug_slow"};
+    "normal",        "NORMAL",        "bundle",           "bundle_load",  "conjunction",
+    "sample",        "enqueue",       "set_queue",        "pop_queue",    "fin_timeout",
+    "push_mpls",     "pop_mpls",      "dec_mpls_ttl",     "set_mpls_ttl", "encap",
+    "decap",         "dec_nsh_ttl",   "check_pkt_larger", "delete_field", "write_actions",
+    "apply_actions", "clear_actions", "debug_recirc",     "debug_slow"};
 
 std::optional<std::uint64_t> number(std::string_view t) { return read_number(t); }
 
@@ -83,6 +86,8 @@ Error not_writable(const Piece& p, const FieldInfo& f) {
 struct Context {
   const PortNames* names = nullptr;
   bool in_exec = false;
+  Known known{};
+  int table = -1;  // of the rule; -1: no rule
 };
 
 Result<std::vector<Action>> parse_list(Piece all, Context context);
@@ -100,16 +105,24 @@ void without_tag_bit(Action& a) {
   a.mask.low &= field_ones(f).low;
 }
 
+Result<Action> parse_load(const Piece& value, const Piece& target, Context c);
+
 Result<Action> parse_set(const Piece& value, const Piece& name, Context c) {
+  if (is_dscp(name.text)) return parse_load(value, name, c);
   auto field = field_of(name);
   if (!field) return field.error();
   if (!may_write(**field, c)) return not_writable(name, **field);
+  if (auto ok = check_known(name, **field, c.known); !ok) return ok.error();
   auto v = parse_field_value(**field, value.text);
   if (!v) {
     Error e = v.error();
     e.place.column = value.column;
     return e;
   }
+  if ((*field)->id == Field::nw_tos)
+    if (const auto n = number(value.text); n && (*n & 3) != 0)
+      return fail(value, fmt::format("{} is not a type of service", *n),
+                  "its two low bits are ECN: write a multiple of 4, and nw_ecn for those");
   Action a;
   a.kind = ActionKind::set;
   a.target = {(*field)->id, 0, (*field)->bits};
@@ -124,6 +137,7 @@ Result<Action> parse_load(const Piece& value, const Piece& target, Context c) {
   if (!range) return range.error();
   const FieldInfo& f = info(range->field);
   if (!may_write(f, c)) return not_writable(target, f);
+  if (auto ok = check_known(target, f, c.known); !ok) return ok.error();
   Ip6 v{};
   if (const auto n = number(value.text)) {
     v.low = *n;
@@ -149,7 +163,7 @@ Result<Action> parse_load(const Piece& value, const Piece& target, Context c) {
   return a;
 }
 
-Result<Action> parse_ct(Piece inside) {
+Result<Action> parse_ct(const Piece& whole, Piece inside, Context c) {
   auto pieces = split(inside);
   if (!pieces) return pieces.error();
   Action a;
@@ -177,6 +191,7 @@ Result<Action> parse_ct(Piece inside) {
       } else {
         auto range = range_of(z);
         if (!range) return range.error();
+        if (auto ok = check_known(z, info(range->field), c.known); !ok) return ok.error();
         if (range->bits > 16 && range->bits != 32)
           return fail(z, "a zone has 16 bits", "write FIELD[0..15]");
         if (range->bits > 16) range->bits = 16;
@@ -184,7 +199,7 @@ Result<Action> parse_ct(Piece inside) {
         a.source = *range;
       }
     } else if (p.text.starts_with("exec(") && p.text.ends_with(")")) {
-      auto nested = parse_list(p.part(5, p.text.size() - 6), {nullptr, true});
+      auto nested = parse_list(p.part(5, p.text.size() - 6), {nullptr, true, c.known});
       if (!nested) return nested.error();
       a.nested = std::move(*nested);
     } else {
@@ -202,6 +217,11 @@ Result<Action> parse_ct(Piece inside) {
                 "write ct(commit,...,nat(...)), or nat alone for connections that are there");
   if (!a.nested.empty() && !a.commit)
     return fail(inside, "exec(...) without commit", "write ct(commit,...,exec(...))");
+  // A state that is set says IP, too.
+  if (const Match* m = c.known.match;
+      m != nullptr && !has_prerequisite(*m, Prerequisite::ip) && m->value.get(place::ct_state) == 0)
+    return fail(whole, "ct() tracks IP only, and the match does not say so",
+                "add ip or ipv6 to the match");
   return a;
 }
 
@@ -224,12 +244,46 @@ Action simple(ActionKind kind) {
   return a;
 }
 
+/// output(port=1,max_len=100)
+Result<Action> parse_cut_output(const Piece& inside, Context c) {
+  auto pieces = split(inside);
+  if (!pieces) return pieces.error();
+  Action a = simple(ActionKind::output);
+  for (const Piece& p : *pieces) {
+    auto item = cut(p, "=");
+    if (!item) return item.error();
+    if (item->name.text == "port") {
+      const std::string_view t = item->value.text;
+      if (t == "LOCAL" || t == "local")
+        a.port = Action::kLocalPort;
+      else if (!find_port(t, c.names, a.port) || a.port == 0 || a.port > 65279)
+        return fail(item->value, fmt::format("'{}' is not a port", t),
+                    "write a number from 1 to 65279");
+    } else if (item->name.text == "max_len") {
+      auto n = number_up_to(item->value, 65535, "length");
+      if (!n) return n.error();
+      if (*n < 14)
+        return fail(item->value, fmt::format("{} bytes are less than an Ethernet header", *n),
+                    "write 14 or more");
+      a.max_length = static_cast<std::uint16_t>(*n);
+    } else {
+      return fail(p, fmt::format("output() has no '{}'", item->name.text),
+                  "write output(port=PORT,max_len=BYTES)");
+    }
+  }
+  if (a.port == 0 || a.max_length == 0)
+    return fail(inside, "output() without port and max_len",
+                "write output(port=PORT,max_len=BYTES), or output:PORT");
+  return a;
+}
+
 /// `word` before ':' or '(', `rest` after it (without the closing parenthesis).
 Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, Piece rest,
                          Context c) {
   const auto set_to = [&](Field f) {
     const FieldInfo& i = info(f);
-    return parse_set(rest, {i.name, whole.column}, c);
+    // mod_* are of OpenFlow 1.0: a packet without the field goes on as it is.
+    return parse_set(rest, {i.name, whole.column}, {c.names, c.in_exec});
   };
   const auto needs_none = [&](ActionKind kind) -> Result<Action> {
     if (mark != 0 && !rest.text.empty())
@@ -257,6 +311,8 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     auto target = range_of(right);
     if (!target) return target.error();
     if (!may_write(info(target->field), c)) return not_writable(right, info(target->field));
+    if (auto ok = check_known(left, info(source->field), c.known); !ok) return ok.error();
+    if (auto ok = check_known(right, info(target->field), c.known); !ok) return ok.error();
     if (source->bits != target->bits)
       return fail(whole, fmt::format("move from {} bits to {} bits", source->bits, target->bits),
                   "give both sides ranges of equal width: reg0[0..15]");
@@ -265,7 +321,14 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     a.target = *target;
     return a;
   }
+  if (word == "output" && mark == '(') return parse_cut_output(rest, c);
+  if (word == "LOCAL" || word == "local") {
+    auto a = needs_none(ActionKind::output);
+    if (a) a->port = Action::kLocalPort;
+    return a;
+  }
   if (word == "output") {
+    if (rest.text == "LOCAL" || rest.text == "local") return parse_one(whole, "LOCAL", 0, {}, c);
     if (const auto n = number(rest.text)) {
       if (*n == 0 || *n > 65279)
         return fail(rest, fmt::format("{} is no port", *n), "ports are 1 to 65279");
@@ -282,6 +345,7 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     auto range = range_of(rest);
     if (!range) return range.error();
     if (range->bits > 64) return fail(rest, "a port has 32 bits", "use a register");
+    if (auto ok = check_known(rest, info(range->field), c.known); !ok) return ok.error();
     Action a = simple(ActionKind::output_field);
     a.source = *range;
     return a;
@@ -314,13 +378,21 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     return a;
   }
   if (word == "learn") {
-    auto learn = parse_learn(rest);
+    auto learn = parse_learn(rest, c.known);
     if (!learn) return learn.error();
     Action a = simple(ActionKind::learn);
     a.learn.push_back(std::move(*learn));
     return a;
   }
-  if (word == "multipath") return parse_multipath(rest);
+  if (word == "multipath") {
+    auto a = parse_multipath(rest);
+    if (!a) return a.error();
+    if (auto ok =
+            check_known({format_range(a->target), rest.column}, info(a->target.field), c.known);
+        !ok)
+      return ok.error();
+    return a;
+  }
   if (word == "clone") {
     auto nested = parse_list(rest, c);
     if (!nested) return nested.error();
@@ -334,6 +406,7 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     Action a = simple(word == "push" ? ActionKind::push : ActionKind::pop);
     if (a.kind == ActionKind::pop && !may_write(info(range->field), c))
       return not_writable(rest, info(range->field));
+    if (auto ok = check_known(rest, info(range->field), c.known); !ok) return ok.error();
     (a.kind == ActionKind::push ? a.source : a.target) = *range;
     return a;
   }
@@ -376,12 +449,13 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     const auto comma = mark == '(' ? rest.text.find(',') : std::string_view::npos;
     const Piece port = rest.part(0, comma);
     if (!port.text.empty() && port.text != "in_port" && port.text != "IN_PORT") {
-      if (!find_port(port.text, c.names, a.port) || a.port > 65279)
+      if (!find_port(port.text, c.names, a.port) ||
+          (a.port > 65279 && a.port != Action::kLocalPort))
         return fail(port, fmt::format("'{}' is not a port", port.text),
                     "write a number from 0 to 65279");
     }
-    if (comma != std::string_view::npos) {
-      auto n = number_up_to(rest.from(comma + 1), 254, "table");
+    if (comma != std::string_view::npos && !trim(rest.from(comma + 1)).text.empty()) {
+      auto n = number_up_to(trim(rest.from(comma + 1)), 254, "table");
       if (!n) return n.error();
       a.table = static_cast<std::uint16_t>(*n);
     }
@@ -392,17 +466,35 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
   if (word == "goto_table") {
     auto n = number_up_to(rest, 254, "table");
     if (!n) return n.error();
+    if (c.table >= 0 && static_cast<int>(*n) <= c.table)
+      return fail(rest, fmt::format("goto_table from table {} to table {}", c.table, *n),
+                  "it leads to tables with higher numbers; resubmit leads anywhere");
     Action a = simple(ActionKind::goto_table);
     a.table = static_cast<std::uint16_t>(*n);
     return a;
   }
-  if (word == "dec_ttl") return needs_none(ActionKind::dec_ttl);
-  if (word == "ct") return parse_ct(rest);
+  if (word == "dec_ttl") {
+    Action a = simple(ActionKind::dec_ttl);
+    if (mark == 0) return a;
+    auto ids = split(rest);
+    if (!ids) return ids.error();
+    for (const Piece& id : *ids) {
+      auto n = number_up_to(id, 0xffff, "controller id");
+      if (!n) return n.error();
+      a.ids.push_back(static_cast<std::uint16_t>(*n));
+    }
+    return a;
+  }
+  if (word == "ct") return parse_ct(whole, rest, c);
   if (word == "ct_clear") return needs_none(ActionKind::ct_clear);
   if (word == "push_vlan") {
-    if (rest.text != "0x8100")
-      return fail(rest, "only 802.1Q tags can be pushed", "write push_vlan:0x8100");
-    return simple(ActionKind::push_vlan);
+    const auto type = number(rest.text);
+    if (!type || (*type != 0x8100 && *type != 0x88a8))
+      return fail(rest, fmt::format("'{}' is not the type of a VLAN tag", rest.text),
+                  "write push_vlan:0x8100 or push_vlan:0x88a8");
+    Action a = simple(ActionKind::push_vlan);
+    a.number = static_cast<std::uint32_t>(*type);
+    return a;
   }
   if (word == "pop_vlan" || word == "strip_vlan") return needs_none(ActionKind::pop_vlan);
   if (word == "mod_dl_src") return set_to(Field::eth_src);
@@ -410,7 +502,8 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
   if (word == "mod_nw_src") return set_to(Field::nw_src);
   if (word == "mod_nw_dst") return set_to(Field::nw_dst);
   if (word == "mod_nw_tos") return set_to(Field::nw_tos);
-  if (word == "mod_nw_ttl") return set_to(Field::nw_ttl);
+  if (word == "mod_nw_ttl" || word == "set_nw_ttl") return set_to(Field::nw_ttl);
+  if (word == "mod_nw_ecn") return set_to(Field::nw_ecn);
   if (word == "mod_tp_src") return set_to(Field::tp_src);
   if (word == "mod_tp_dst") return set_to(Field::tp_dst);
   if (word == "mod_vlan_vid" || word == "set_vlan_vid") return set_to(Field::dl_vlan);
@@ -418,7 +511,17 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
   if (word == "set_tunnel" || word == "set_tunnel64") return set_to(Field::tun_id);
   if (word == "note") {
     Action a = simple(ActionKind::note);
-    a.text = std::string(rest.text);
+    for (std::size_t i = 0; i < rest.text.size();) {
+      const auto byte = rest.text.size() - i >= 2
+                            ? number("0x" + std::string(rest.text.substr(i, 2)))
+                            : std::nullopt;
+      if (!byte)
+        return fail(rest.from(i), "a note is bytes of two hexadecimal digits",
+                    "write note:00.11.22");
+      a.text += fmt::format("{}{:02x}", a.text.empty() ? "" : ".", *byte);
+      i += 2;
+      if (i < rest.text.size() && rest.text[i] == '.') ++i;
+    }
     return a;
   }
   if (word == "arp_reply" || word == "nd_reply") {
@@ -456,9 +559,6 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
     const Piece all = whole;
     return parse_one(whole, "output", ':', all, c);
   }
-  if (std::find(std::begin(kUnsupported), std::end(kUnsupported), word) != std::end(kUnsupported))
-    return fail(whole, fmt::format("weft has no action '{}'", word),
-                "docs/ofproto.md lists the actions that it has");
   std::vector<std::string> names(std::begin(kNames), std::end(kNames));
   const std::string near = nearest_name(word, names);
   return fail(whole, fmt::format("unknown action '{}'", word),
@@ -476,6 +576,10 @@ Result<std::vector<Action>> parse_list(Piece all, Context context) {
     const auto at = p.text.find_first_of(":(");
     const char mark = at == std::string_view::npos ? '\0' : p.text[at];
     Piece rest = at == std::string_view::npos ? Piece{{}, p.column} : p.from(at + 1);
+    if (std::find(std::begin(kUnsupported), std::end(kUnsupported), p.text.substr(0, at)) !=
+        std::end(kUnsupported))
+      return fail(p, fmt::format("weft has no action '{}'", p.text.substr(0, at)),
+                  "docs/ofproto.md lists the actions that it has");
     if (mark == '(') {
       if (p.text.back() != ')')
         return fail(p, fmt::format("text after the ')' of {}", p.text.substr(0, at)),
@@ -484,17 +588,32 @@ Result<std::vector<Action>> parse_list(Piece all, Context context) {
     }
     auto action = parse_one(p, p.text.substr(0, at), mark, trim(rest), context);
     if (!action) return action.error();
+    switch (action->kind) {
+      case ActionKind::push_vlan:
+        context.known.tagged = true;
+        break;
+      case ActionKind::set:
+        if (action->target.field == Field::dl_vlan || action->target.field == Field::dl_vlan_pcp)
+          context.known.tagged = true;
+        break;
+      default:
+        break;
+    }
     out.push_back(std::move(*action));
   }
   // A list that only drops, without a reason, is the empty list.
   if (out.size() == 1 && out[0].kind == ActionKind::drop &&
       out[0].reason == DropReason::rule_drop && all.text.find('(') == std::string_view::npos)
     out.clear();
+  for (std::size_t i = 0; i < out.size() && out.size() > 1; ++i)
+    if ((*pieces)[i].text == "drop")
+      return fail((*pieces)[i], "drop beside other actions",
+                  "remove one of them; what no action sends anywhere is dropped");
   for (std::size_t i = 0; i + 1 < out.size(); ++i)
     if (out[i].kind == ActionKind::drop || out[i].kind == ActionKind::goto_table ||
-        out[i].kind == ActionKind::exit || out[i].kind == ActionKind::reject)
+        out[i].kind == ActionKind::reject)
       return fail((*pieces)[i + 1], "an action that is never reached",
-                  "drop, reject, goto_table and exit come last");
+                  "drop, reject and goto_table come last");
   return out;
 }
 
@@ -510,38 +629,76 @@ std::optional<FieldRange> run_of(Field field, Ip6 mask) {
   return std::nullopt;
 }
 
-std::string format_set(const Action& a) {
-  const FieldInfo& f = info(a.target.field);
-  const MaskedValue v{a.value, a.mask};
-  if (a.mask == field_ones(f))
-    return fmt::format("set_field:{}->{}", format_field_value(f, v), f.name);
-  if (const auto range = run_of(f.id, a.mask))
-    return fmt::format("load:{:#x}->{}", shift_right(a.value, range->from).low,
-                       format_range(*range));
-  return fmt::format("set_field:{}->{}", format_field_value(f, v), f.name);
+/// The name of OpenFlow 1.0's action that writes a whole field; empty: there is none.
+std::string_view mod_word(Field f) {
+  switch (f) {
+    case Field::dl_vlan:
+      return "mod_vlan_vid";
+    case Field::dl_vlan_pcp:
+      return "mod_vlan_pcp";
+    case Field::nw_src:
+      return "mod_nw_src";
+    case Field::nw_dst:
+      return "mod_nw_dst";
+    case Field::nw_tos:
+      return "mod_nw_tos";
+    case Field::nw_ecn:
+      return "mod_nw_ecn";
+    case Field::nw_ttl:
+      return "mod_nw_ttl";
+    case Field::tp_src:
+      return "mod_tp_src";
+    case Field::tp_dst:
+      return "mod_tp_dst";
+    default:
+      return "";
+  }
 }
 
-std::string format_ct(const Action& a) {
+std::string format_set(const Action& a, const Match* match) {
+  const FieldInfo& f = info(a.target.field);
+  const MaskedValue v{a.value, a.mask};
+  if (a.mask == field_ones(f)) {
+    // set_field is refused where the match does not say that there is such a field.
+    const bool vlan = f.needs == Prerequisite::vlan;
+    const std::string_view mod = mod_word(f.id);
+    if (!mod.empty() && (vlan || (match != nullptr && !has_prerequisite(*match, f.needs))))
+      return fmt::format("{}:{}", mod, format_field_value(f, v));
+    return fmt::format("set_field:{}->{}", format_field_value(f, v), name_of_field(f, match));
+  }
+  if (const auto range = run_of(f.id, a.mask))
+    return fmt::format("load:{:#x}->{}", shift_right(a.value, range->from).low,
+                       format_range(*range, match));
+  return fmt::format("set_field:{}->{}", format_field_value(f, v), name_of_field(f, match));
+}
+
+std::string format_ct(const Action& a, const Match* match) {
   std::string inside;
   const auto item = [&inside](const std::string& t) { inside += (inside.empty() ? "" : ",") + t; };
   if (a.commit) item("commit");
   if (a.force) item("force");
   if (a.table != Action::kNoTable) item(fmt::format("table={}", a.table));
   if (a.zone_from_field)
-    item("zone=" + format_range(a.source));
+    item("zone=" + format_range(a.source, match));
   else if (a.zone != 0)
     item(fmt::format("zone={}", a.zone));
   if (a.nat.kind != NatSpec::Kind::none) item(format_nat(a.nat));
-  if (!a.nested.empty()) item("exec(" + format_actions(a.nested) + ")");
+  if (!a.nested.empty()) item("exec(" + format_actions(a.nested, match) + ")");
   return "ct(" + inside + ")";
 }
 
-std::string format_one(const Action& a) {
+std::string port_text(std::uint32_t port) {
+  return port == Action::kLocalPort ? "LOCAL" : fmt::format("{}", port);
+}
+
+std::string format_one(const Action& a, const Match* match) {
   switch (a.kind) {
     case ActionKind::output:
-      return fmt::format("output:{}", a.port);
+      if (a.max_length != 0)
+        return fmt::format("output(port={},max_len={})", port_text(a.port), a.max_length);
+      return a.port == Action::kLocalPort ? "LOCAL" : fmt::format("output:{}", a.port);
     case ActionKind::output_field:
-      return "output:" + format_range(a.source);
+      return "output:" + format_range(a.source, match);
     case ActionKind::in_port:
       return "in_port";
     case ActionKind::flood:
@@ -549,23 +706,24 @@ std::string format_one(const Action& a) {
     case ActionKind::drop:
       return fmt::format("drop({})", name_of(a.reason));
     case ActionKind::set:
-      return format_set(a);
+      return format_set(a, match);
     case ActionKind::move:
-      return fmt::format("move:{}->{}", format_range(a.source), format_range(a.target));
+      return fmt::format("move:{}->{}", format_range(a.source, match),
+                         format_range(a.target, match));
     case ActionKind::resubmit:
-      if (a.table == Action::kSameTable) return fmt::format("resubmit:{}", a.port);
+      if (a.table == Action::kSameTable) return "resubmit:" + port_text(a.port);
       if (a.port == Action::kSamePort) return fmt::format("resubmit(,{})", a.table);
-      return fmt::format("resubmit({},{})", a.port, a.table);
+      return fmt::format("resubmit({},{})", port_text(a.port), a.table);
     case ActionKind::goto_table:
       return fmt::format("goto_table:{}", a.table);
     case ActionKind::dec_ttl:
-      return "dec_ttl";
+      return a.ids.empty() ? "dec_ttl" : fmt::format("dec_ttl({})", fmt::join(a.ids, ","));
     case ActionKind::ct:
-      return format_ct(a);
+      return format_ct(a, match);
     case ActionKind::ct_clear:
       return "ct_clear";
     case ActionKind::push_vlan:
-      return "push_vlan:0x8100";
+      return fmt::format("push_vlan:{:#x}", a.number);
     case ActionKind::pop_vlan:
       return "pop_vlan";
     case ActionKind::note:
@@ -593,15 +751,15 @@ std::string format_one(const Action& a) {
     case ActionKind::meter:
       return fmt::format("meter:{}", a.number);
     case ActionKind::learn:
-      return format_learn(a.learn.at(0));
+      return format_learn(a.learn.at(0), match);
     case ActionKind::controller:
       return format_controller(a.controller);
     case ActionKind::clone:
-      return "clone(" + format_actions(a.nested) + ")";
+      return "clone(" + format_actions(a.nested, match) + ")";
     case ActionKind::push:
-      return "push:" + format_range(a.source);
+      return "push:" + format_range(a.source, match);
     case ActionKind::pop:
-      return "pop:" + format_range(a.target);
+      return "pop:" + format_range(a.target, match);
     case ActionKind::exit:
       return "exit";
     case ActionKind::multipath:
@@ -612,17 +770,23 @@ std::string format_one(const Action& a) {
 
 }  // namespace
 
-Result<std::vector<Action>> parse_actions(std::string_view text, int column,
-                                          const PortNames* names) {
-  return parse_list({text, column}, {names});
+Result<std::vector<Action>> parse_actions(std::string_view text, int column, const PortNames* names,
+                                          const ActionScope* scope) {
+  const std::string with_commas = blanks_to_commas(text);
+  Context context{names};
+  if (scope != nullptr) {
+    context.known.match = scope->match;
+    context.table = scope->table;
+  }
+  return parse_list({with_commas, column}, context);
 }
 
-std::string format_actions(const std::vector<Action>& actions) {
+std::string format_actions(const std::vector<Action>& actions, const Match* match) {
   if (actions.empty()) return "drop";
   std::string out;
   for (const Action& a : actions) {
     if (!out.empty()) out += ',';
-    out += format_one(a);
+    out += format_one(a, match);
   }
   return out;
 }

@@ -39,7 +39,7 @@
 namespace weft::datapath {
 
 enum class ActionKind : std::uint8_t {
-  output,        ///< port
+  output,        ///< port, max_length
   output_field,  ///< source: the port's number is in a field
   in_port,
   flood,
@@ -48,10 +48,10 @@ enum class ActionKind : std::uint8_t {
   move,        ///< source range to field range
   resubmit,    ///< port (kSamePort: unchanged), table (kSameTable: unchanged)
   goto_table,  ///< table
-  dec_ttl,
+  dec_ttl,     ///< ids
   ct,
   ct_clear,
-  push_vlan,
+  push_vlan,  ///< number: type
   pop_vlan,
   note,        ///< text
   arp_reply,   ///< mac
@@ -131,11 +131,13 @@ struct Learn {
 
 struct Action {
   static constexpr std::uint32_t kSamePort = 0xfff8;
+  static constexpr std::uint32_t kLocalPort = 0xfffe;  ///< LOCAL: the port of that kind
   static constexpr std::uint16_t kSameTable = 0xff;
   static constexpr std::uint16_t kNoTable = 0xff;
 
   ActionKind kind = ActionKind::drop;
   std::uint32_t port = 0;
+  std::uint16_t max_length = 0;    ///< output: the packet is cut to so many bytes; 0: it is not
   std::uint16_t table = kNoTable;  ///< ct: where the packet goes on, kNoTable: nowhere
   DropReason reason = DropReason::rule_drop;
   FieldRange target{};  ///< set (whole field) and move
@@ -146,14 +148,15 @@ struct Action {
   std::uint8_t icmp_type = 0;
   std::uint8_t icmp_code = 0;
   IpAddress address{};
-  bool commit = false;           ///< ct
-  bool force = false;            ///< ct
-  bool zone_from_field = false;  ///< ct: zone is in `source`, else in `zone`
+  std::vector<std::uint16_t> ids;  ///< dec_ttl: controllers that are told; none: 0
+  bool commit = false;             ///< ct
+  bool force = false;              ///< ct
+  bool zone_from_field = false;    ///< ct: zone is in `source`, else in `zone`
   std::uint16_t zone = 0;
   NatSpec nat{};               ///< ct
   std::vector<Action> nested;  ///< ct: exec(...); clone
   std::string text;            ///< note
-  std::uint32_t number = 0;    ///< group, meter, multipath
+  std::uint32_t number = 0;    ///< group, meter, multipath, push_vlan
   ControllerSpec controller{};
   std::vector<Learn> learn;       ///< one, if it is learn
   std::vector<DhcpLease> dhcp;    ///< one, if it is dhcp_reply
@@ -164,10 +167,19 @@ struct Action {
   bool operator==(const Action&) const = default;
 };
 
-/// "output:1,resubmit(,5)"; errors carry the column (1-based) within `text`, shifted by `column`.
+/// The rule that actions are written for: its match says which fields its packets have.
+struct ActionScope {
+  const Match* match = nullptr;
+  std::uint8_t table = 0;
+};
+
+/// "output:1,resubmit(,5)"; without a scope (groups) any field may be written. Errors carry the
+/// column (1-based) within `text`, shifted by `column`.
 Result<std::vector<Action>> parse_actions(std::string_view text, int column = 1,
-                                          const PortNames* names = nullptr);
-/// Canonical text; "drop" for an empty list.
-std::string format_actions(const std::vector<Action>& actions);
+                                          const PortNames* names = nullptr,
+                                          const ActionScope* scope = nullptr);
+/// Canonical text, which ovs-ofctl reads (but for weft's own actions); "drop" for an empty list.
+/// Fields have the names that they have in packets of `match`.
+std::string format_actions(const std::vector<Action>& actions, const Match* match = nullptr);
 
 }  // namespace weft::datapath

@@ -30,19 +30,23 @@ Error unequal(const Piece& p, const FieldRange& a, const FieldRange& b) {
 }
 
 /// A field of the match: FIELD, FIELD=FIELD or FIELD=VALUE.
-Result<LearnSpec> parse_match_spec(const Piece& p) {
+Result<LearnSpec> parse_match_spec(const Piece& p, const Known& known) {
   LearnSpec s;
   const auto equals = p.text.find('=');
   auto target = range_of(trim(p.part(0, equals)));
   if (!target) return target.error();
   s.target = s.source = *target;
-  if (equals == std::string_view::npos) return s;
+  if (equals == std::string_view::npos) {
+    if (auto ok = check_known(p, info(target->field), known); !ok) return ok.error();
+    return s;
+  }
   const Piece right = trim(p.from(equals + 1));
   const bool field = find_field(right.text.substr(0, right.text.find('['))) != nullptr;
   if (field) {
     auto source = range_of(right);
     if (!source) return source.error();
     if (source->bits != s.target.bits) return unequal(p, *source, s.target);
+    if (auto ok = check_known(right, info(source->field), known); !ok) return ok.error();
     s.source = *source;
     return s;
   }
@@ -54,7 +58,7 @@ Result<LearnSpec> parse_match_spec(const Piece& p) {
   return s;
 }
 
-Result<LearnSpec> parse_load_spec(const Piece& p, const Piece& rest) {
+Result<LearnSpec> parse_load_spec(const Piece& p, const Piece& rest, const Known& known) {
   const auto arrow = rest.text.find("->");
   if (arrow == std::string_view::npos)
     return fail(p, "load has no '->'", "write load:FIELD[]->FIELD[]");
@@ -72,6 +76,7 @@ Result<LearnSpec> parse_load_spec(const Piece& p, const Piece& rest) {
     auto source = range_of(left);
     if (!source) return source.error();
     if (source->bits != target->bits) return unequal(p, *source, *target);
+    if (auto ok = check_known(left, info(source->field), known); !ok) return ok.error();
     s.source = *source;
     return s;
   }
@@ -82,27 +87,29 @@ Result<LearnSpec> parse_load_spec(const Piece& p, const Piece& rest) {
   return s;
 }
 
-std::string format_spec(const LearnSpec& s) {
+/// `from`: the match of the rule that learns, `to`: what is known of the one that is learned.
+std::string format_spec(const LearnSpec& s, const Match* from, const Match* to) {
   const auto value = [&] {
     return s.value.high != 0 ? fmt::format("{:#x}{:016x}", s.value.high, s.value.low)
                              : fmt::format("{:#x}", s.value.low);
   };
   switch (s.kind) {
     case LearnSpec::Kind::match:
-      if (s.immediate) return format_range(s.target) + "=" + value();
-      if (s.source == s.target) return format_range(s.target);
-      return format_range(s.target) + "=" + format_range(s.source);
+      if (s.immediate) return format_range(s.target, to) + "=" + value();
+      if (s.source == s.target && format_range(s.source, from) == format_range(s.target, to))
+        return format_range(s.target, to);
+      return format_range(s.target, to) + "=" + format_range(s.source, from);
     case LearnSpec::Kind::load:
-      return "load:" + (s.immediate ? value() : format_range(s.source)) + "->" +
-             format_range(s.target);
+      return "load:" + (s.immediate ? value() : format_range(s.source, from)) + "->" +
+             format_range(s.target, to);
     case LearnSpec::Kind::output:
-      return "output:" + format_range(s.source);
+      return "output:" + format_range(s.source, from);
   }
   return "";
 }
 
-/// The rules that are learnt must have what their fields need: read as a rule's match would be.
-Result<> check_specs(const Learn& learn, const Piece& all) {
+/// What is known of the packets that a learnt rule is for.
+Match learned_match(const Learn& learn) {
   Match m;
   for (const LearnSpec& s : learn.specs) {
     if (s.kind != LearnSpec::Kind::match) continue;
@@ -112,6 +119,12 @@ Result<> check_specs(const Learn& learn, const Piece& all) {
     // What comes from the packet is not known: a value that is no number of a protocol.
     write_field_masked(m.value, f, s.immediate ? shift_left(s.value, s.target.from) : Ip6{}, mask);
   }
+  return m;
+}
+
+/// The rules that are learnt must have what their fields need: read as a rule's match would be.
+Result<> check_specs(const Learn& learn, const Piece& all) {
+  const Match m = learned_match(learn);
   for (const LearnSpec& s : learn.specs) {
     if (s.kind == LearnSpec::Kind::output) continue;
     const FieldInfo& f = info(s.target.field);
@@ -126,7 +139,7 @@ Result<> check_specs(const Learn& learn, const Piece& all) {
 
 }  // namespace
 
-Result<Learn> parse_learn(const Piece& inside) {
+Result<Learn> parse_learn(const Piece& inside, const Known& known) {
   auto pieces = split(inside);
   if (!pieces) return pieces.error();
   Learn learn;
@@ -159,13 +172,14 @@ Result<Learn> parse_learn(const Piece& inside) {
       auto source = range_of(item->value);
       if (!source) return source.error();
       if (source->bits > 64) return fail(item->value, "a port has 32 bits", "use in_port");
+      if (auto ok = check_known(item->value, info(source->field), known); !ok) return ok.error();
       LearnSpec s;
       s.kind = LearnSpec::Kind::output;
       s.source = *source;
       learn.specs.push_back(s);
     } else {
-      auto s = name == "load" && item->mark == ':' ? parse_load_spec(p, item->value)
-                                                   : parse_match_spec(p);
+      auto s = name == "load" && item->mark == ':' ? parse_load_spec(p, item->value, known)
+                                                   : parse_match_spec(p, known);
       if (!s) return s.error();
       learn.specs.push_back(*s);
     }
@@ -175,13 +189,14 @@ Result<Learn> parse_learn(const Piece& inside) {
   return learn;
 }
 
-std::string format_learn(const Learn& l) {
+std::string format_learn(const Learn& l, const Match* match) {
+  const Match learned = learned_match(l);
   std::string out = fmt::format("learn(table={}", l.table);
   if (l.idle_timeout != 0) out += fmt::format(",idle_timeout={}", l.idle_timeout);
   if (l.hard_timeout != 0) out += fmt::format(",hard_timeout={}", l.hard_timeout);
   if (l.priority != 32768) out += fmt::format(",priority={}", l.priority);
   if (l.cookie != 0) out += fmt::format(",cookie={:#x}", l.cookie);
-  for (const LearnSpec& s : l.specs) out += "," + format_spec(s);
+  for (const LearnSpec& s : l.specs) out += "," + format_spec(s, match, &learned);
   return out + ")";
 }
 

@@ -3,13 +3,14 @@
 
 #include <string>
 
+#include "datapath/field_names.h"
 #include "datapath/text_piece.h"
 
 namespace weft::datapath {
 
-/// learn(...): `names` for the values of in_port and so on.
-Result<Learn> parse_learn(const Piece& inside);
-std::string format_learn(const Learn& learn);
+/// learn(...), of a rule for packets that are `known`.
+Result<Learn> parse_learn(const Piece& inside, const Known& known);
+std::string format_learn(const Learn& learn, const Match* match);
 
 /// "max_len=128,reason=no_match,id=1,userdata=00.01"
 Result<ControllerSpec> parse_controller(const Piece& inside);

@@ -23,13 +23,13 @@
 namespace weft::datapath {
 
 enum class StepKind : std::uint8_t {
-  output,     ///< number: port
-  tunnel,     ///< number: index of Decision::outers
-  set,        ///< word, value, mask: packet and key
-  set_key,    ///< word, value, mask: key only (tunnel fields, in_port)
-  set_vlan,   ///< value: new tag control information; the frame has a tag
-  push_vlan,  ///< value: tag control information
-  pop_vlan,
+  output,       ///< number: port
+  tunnel,       ///< number: index of Decision::outers
+  set,          ///< word, value, mask: packet and key
+  set_key,      ///< word, value, mask: key only (tunnel fields, in_port)
+  set_vlan,     ///< value: new tag control information; the frame has a tag
+  push_vlan,    ///< number: type (0x8100, 0x88a8), value: tag control information
+  pop_vlan,     ///< value: vlan_tci behind it
   track,        ///< ct: zone, number: 1 translates; then the ct_ fields of the key are known
   commit,       ///< ct: zone, value: cookie, number: index of Decision::commits
   aside,        ///< number: how many of the next steps work on a copy that nobody else sees
@@ -47,6 +47,7 @@ enum class StepKind : std::uint8_t {
   meter,         ///< number: index of Decision::meters
   learn,         ///< number: index of Decision::learns
   controller,    ///< number: index of Decision::controllers
+  packet_in,     ///< the same with a copy: the packet goes on
   drop,          ///< number: DropReason, value: cookie. Alone, or behind track and commit
 };
 

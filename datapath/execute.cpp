@@ -6,6 +6,7 @@
 #include "datapath/replies.h"
 #include "datapath/rewrite.h"
 #include "datapath/tunnel/stt.h"
+#include "datapath/wire/wire.h"
 
 namespace weft::datapath {
 namespace {
@@ -51,9 +52,17 @@ bool Pipeline::Impl::execute_steps(Pass& pass, const Decision& decision,
     const Step& step = steps[i];
     switch (step.kind) {
       case StepKind::output:
+        if (step.zone != 0) [[unlikely]] {
+          cut_output(pass, decision, step, result);
+          break;
+        }
         output(step.last ? pass.packet : copy_of(pass, result), step.number, result);
         break;
       case StepKind::tunnel:
+        if (step.zone != 0) [[unlikely]] {
+          cut_output(pass, decision, step, result);
+          break;
+        }
         to_tunnel(pass, step, decision.outers[step.number], result);
         break;
       case StepKind::set:
@@ -102,13 +111,11 @@ bool Pipeline::Impl::execute_steps(Pass& pass, const Decision& decision,
       case StepKind::learn:
         tables.learn(*decision.learns[step.number], pass.now);
         break;
-      case StepKind::controller: {
-        const ControllerStep& c = decision.controllers[step.number];
-        result.controller.push_back({step.last ? pass.packet : copy_of(pass, result),
-                                     PortNo{pass.in_port}, c.cookie, c.table, c.spec.reason,
-                                     c.spec.max_length, c.spec.id, c.spec.userdata});
+      case StepKind::controller:
+      case StepKind::packet_in:
+        to_controller(step.last ? pass.packet : copy_of(pass, result), pass,
+                      decision.controllers[step.number], result);
         break;
-      }
       case StepKind::dhcp_reply: {
         Packet* answer = fresh_answer(pass);
         dhcp_reply(
@@ -170,6 +177,24 @@ bool Pipeline::Impl::execute_steps(Pass& pass, const Decision& decision,
   return again;
 }
 
+void Pipeline::Impl::cut_output(const Pass& pass, const Decision& decision, const Step& step,
+                                Outputs& result) {
+  Pass cut = pass;
+  if (!step.last) cut.packet = copy_of(cut, result);
+  trim_frame(*cut.packet, std::min<std::uint32_t>(step.zone, cut.packet->size()));
+  cut.packet->segment_size = 0;
+  if (step.kind == StepKind::output) return output(cut.packet, step.number, result);
+  Step whole = step;
+  whole.last = true;
+  to_tunnel(cut, whole, decision.outers[step.number], result);
+}
+
+void Pipeline::Impl::to_controller(Packet* packet, const Pass& pass, const ControllerStep& to,
+                                   Outputs& result) {
+  result.controller.push_back({packet, PortNo{pass.in_port}, to.cookie, to.table, to.spec.reason,
+                               to.spec.max_length, to.spec.id, to.spec.userdata});
+}
+
 void Pipeline::Impl::execute_aside(const Pass& pass, const Decision& decision,
                                    std::span<const Step> steps, Outputs& result) {
   WEFT_CHECK(world.pool != nullptr, "set_world() has not been called");
@@ -194,6 +219,9 @@ void Pipeline::Impl::execute_aside(const Pass& pass, const Decision& decision,
         break;
       case StepKind::learn:
         tables.learn(*decision.learns[step.number], pass.now);
+        break;
+      case StepKind::packet_in:
+        to_controller(copy_of(copy, result), pass, decision.controllers[step.number], result);
         break;
       case StepKind::mirror: {
         Packet* mirrored = world.pool->clone(*copy.packet, world.new_packet_id());
@@ -292,20 +320,41 @@ void Pipeline::Impl::change(Pass& pass, const Step& step) {
   if (tuple) pass.ct_read = pass.tracked = pass.translated = false;
 }
 
+/// The headers stay known behind tags that the switch pushes itself: only their place changes. A
+/// second tag that came with the frame is not looked through; it shows when the first is gone.
 void Pipeline::Impl::change_tag(Pass& pass, const Step& step) {
+  Packet& packet = *pass.packet;
+  ParsedHeaders& parsed = pass.parsed;
   const auto tci = static_cast<std::uint16_t>(step.value);
+  const auto move_by = [&parsed](int n) {
+    parsed.l3 = static_cast<std::uint16_t>(parsed.l3 + n);
+    if (parsed.l4 != 0) parsed.l4 = static_cast<std::uint16_t>(parsed.l4 + n);
+    parsed.payload = static_cast<std::uint16_t>(parsed.payload + n);
+    parsed.l3_end = static_cast<std::uint32_t>(static_cast<int>(parsed.l3_end) + n);
+  };
   if (step.kind == StepKind::push_vlan) {
-    push_tag(*pass.packet, tci);
+    push_tag(packet, tci, static_cast<std::uint16_t>(step.number));
+    move_by(4);
   } else if (step.kind == StepKind::pop_vlan) {
-    pop_tag(*pass.packet, pass.parsed);
+    pop_tag(packet, parsed);
+    move_by(-4);
+    if (parsed.l3 == 14 &&
+        (parsed.eth_type == wire::kEtherVlan || parsed.eth_type == wire::kEtherQinQ)) {
+      parsed = parse_materialising(packet);
+      std::fill(pass.key.w.begin() + 7, pass.key.w.begin() + 14, 0);
+      pass.key.set(place::hw_src, 0);
+      std::fill(pass.key.w.begin() + 17, pass.key.w.begin() + kHeaderWords, 0);
+      extract(packet, parsed, pass.key);
+      if (!pass.translated) pass.ct_read = false;
+      return;
+    }
   } else {
-    set_tag(*pass.packet, pass.parsed, tci);
+    set_tag(packet, parsed, tci);
   }
-  pass.parsed = parse_materialising(*pass.packet);
-  std::fill(pass.key.w.begin() + 7, pass.key.w.begin() + 14, 0);
-  pass.key.set(place::hw_src, 0);
-  std::fill(pass.key.w.begin() + 17, pass.key.w.begin() + kHeaderWords, 0);
-  extract(*pass.packet, pass.parsed, pass.key);
+  parsed.has_vlan = parsed.l3 > 14;
+  parsed.vlan_tci =
+      parsed.has_vlan ? wire::load_be<std::uint16_t>(packet.data() + 14) : std::uint16_t{0};
+  pass.key.set(place::vlan_tci, parsed.has_vlan ? parsed.vlan_tci | kVlanPresent : 0);
   if (!pass.translated) pass.ct_read = false;
 }
 

@@ -181,6 +181,8 @@ std::string format_plain(const FieldInfo& f, Ip6 v) {
     case FieldFormat::ip6:
       return v.text();
     case FieldFormat::decimal:
+      if (f.id == Field::in_port && v.low == 0xfffe) return "LOCAL";
+      if (f.id == Field::in_port && v.low == 0xfffd) return "CONTROLLER";
       return fmt::format("{}", v.low);
     default:
       if (f.id == Field::vlan_tci) return fmt::format("{:#06x}", v.low);
@@ -205,7 +207,11 @@ Result<MaskedValue> parse_field_value(const FieldInfo& f, std::string_view text)
   if (f.format == FieldFormat::ct_state)
     if (auto names = parse_names(f, text, kCtStates)) return *names;
   if (f.format == FieldFormat::tcp_flags && signs) return parse_flags(f, text, kTcpFlags);
+  if (f.format == FieldFormat::tcp_flags)
+    if (auto names = parse_names(f, text, kTcpFlags)) return *names;
   if (f.format == FieldFormat::tun_flags && signs) return parse_flags(f, text, kTunFlags);
+  if (f.format == FieldFormat::tun_flags)
+    if (auto names = parse_names(f, text, kTunFlags)) return *names;
   if (f.format == FieldFormat::frag) {
     for (const auto& k : kFragments)
       if (k.name == text) return MaskedValue{{0, k.value}, {0, k.mask}};
@@ -215,6 +221,7 @@ Result<MaskedValue> parse_field_value(const FieldInfo& f, std::string_view text)
   auto value = parse_plain(f, text.substr(0, slash));
   if (!value) return value.error();
   MaskedValue out{*value, field_ones(f)};
+  out.value.low &= out.mask.low;
   if (slash == std::string_view::npos) return out;
 
   const std::string_view mask_text = text.substr(slash + 1);
@@ -249,6 +256,8 @@ std::string format_field_value(const FieldInfo& f, MaskedValue v) {
     if (auto text = format_flags(v, kCtStates)) return *text;
   if (f.format == FieldFormat::tun_flags)
     if (auto text = format_flags(v, kTunFlags)) return *text;
+  if (f.format == FieldFormat::tcp_flags && all)
+    if (auto text = format_names(v.value.low, kTcpFlags)) return *text;
   if (f.format == FieldFormat::tcp_flags && !all)
     if (auto text = format_flags(v, kTcpFlags)) return *text;
   std::string out = format_plain(f, v.value);

@@ -163,9 +163,11 @@ constexpr std::array<FieldInfo, kFields> kTable{{
      true},
     {F::nw_ttl, "nw_ttl", "ip_ttl nw_hlim", "NXM_NX_IP_TTL", 9, 16, 8, T::decimal, P::ip, true},
     {F::ip_frag, "nw_frag", "ip_frag", "NXM_NX_IP_FRAG", 9, 24, 2, T::frag, P::ip, false},
-    {F::tp_src, "tp_src", "tcp_src udp_src sctp_src NXM_OF_TCP_SRC NXM_OF_UDP_SRC OXM_OF_UDP_SRC",
+    {F::tp_src, "tp_src",
+     "tcp_src udp_src sctp_src NXM_OF_TCP_SRC NXM_OF_UDP_SRC OXM_OF_UDP_SRC OXM_OF_SCTP_SRC",
      "OXM_OF_TCP_SRC", 9, 32, 16, T::decimal, P::ports, true},
-    {F::tp_dst, "tp_dst", "tcp_dst udp_dst sctp_dst NXM_OF_TCP_DST NXM_OF_UDP_DST OXM_OF_UDP_DST",
+    {F::tp_dst, "tp_dst",
+     "tcp_dst udp_dst sctp_dst NXM_OF_TCP_DST NXM_OF_UDP_DST OXM_OF_UDP_DST OXM_OF_SCTP_DST",
      "OXM_OF_TCP_DST", 9, 48, 16, T::decimal, P::ports, true},
     {F::tcp_flags, "tcp_flags", "OXM_OF_TCP_FLAGS", "NXM_NX_TCP_FLAGS", 14, 0, 12, T::tcp_flags,
      P::tcp, false},
@@ -178,9 +180,9 @@ constexpr std::array<FieldInfo, kFields> kTable{{
     {F::arp_sha, "arp_sha", "OXM_OF_ARP_SHA", "NXM_NX_ARP_SHA", 16, 0, 48, T::mac, P::arp, true},
     {F::arp_tha, "arp_tha", "OXM_OF_ARP_THA", "NXM_NX_ARP_THA", 17, 0, 48, T::mac, P::arp, true},
     {F::nd_target, "nd_target", "OXM_OF_IPV6_ND_TARGET", "NXM_NX_ND_TARGET", 18, 0, 128, T::ip6,
-     P::nd, false},
-    {F::nd_sll, "nd_sll", "OXM_OF_IPV6_ND_SLL", "NXM_NX_ND_SLL", 16, 0, 48, T::mac, P::nd, false},
-    {F::nd_tll, "nd_tll", "OXM_OF_IPV6_ND_TLL", "NXM_NX_ND_TLL", 17, 0, 48, T::mac, P::nd, false},
+     P::nd, true},
+    {F::nd_sll, "nd_sll", "OXM_OF_IPV6_ND_SLL", "NXM_NX_ND_SLL", 16, 0, 48, T::mac, P::nd, true},
+    {F::nd_tll, "nd_tll", "OXM_OF_IPV6_ND_TLL", "NXM_NX_ND_TLL", 17, 0, 48, T::mac, P::nd, true},
 }};
 
 constexpr bool table_is_in_order() {

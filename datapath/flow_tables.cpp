@@ -3,6 +3,10 @@
 #include <algorithm>
 
 namespace weft::datapath {
+
+namespace {
+constexpr std::size_t kMostRemoved = 4096;  // that nobody has asked for
+}
 namespace {
 bool can_time_out(const Rule& r) { return r.idle_timeout != 0 || r.hard_timeout != 0; }
 }  // namespace
@@ -45,12 +49,20 @@ void FlowTables::add(Rule rule, Time now) {
   ++live_;
 }
 
-bool FlowTables::remove(const Rule& key) {
+bool FlowTables::remove(const Rule& key, Time now) {
+  return remove(key, Removed::Reason::deleted, now);
+}
+
+bool FlowTables::remove(const Rule& key, Removed::Reason reason, Time now) {
   const auto table = tables_.find(key.table);
   if (table == tables_.end()) return false;
   const std::uint32_t at = table->second.classifier.remove(key.match, key.priority);
   if (at == Classifier::kNone) return false;
   with_timeout_ -= can_time_out(rules_[at]->rule);
+  if (rules_[at]->rule.send_flow_rem) {
+    if (removed_.size() == kMostRemoved) removed_.pop_front();
+    removed_.push_back({reason, rules_[at], now});
+  }
   rules_[at] = nullptr;
   free_.push_back(at);
   changed(key.table);
@@ -87,24 +99,44 @@ std::size_t FlowTables::modify(const Rule& rule, const RuleFilter& filter, bool 
   return count;
 }
 
-std::size_t FlowTables::remove_covered(const Rule& key, const RuleFilter& filter) {
+const InstalledRule* FlowTables::overlapping(const Rule& rule) const {
+  for (const auto& r : rules_) {
+    if (r == nullptr || r->rule.table != rule.table || r->rule.priority != rule.priority) continue;
+    bool meet = true;
+    for (unsigned i = 0; i < kKeyWords && meet; ++i)
+      meet = ((r->rule.match.value.w[i] ^ rule.match.value.w[i]) & r->rule.match.mask.w[i] &
+              rule.match.mask.w[i]) == 0;
+    if (meet && !(r->rule.match == rule.match)) return r.get();
+  }
+  return nullptr;
+}
+
+std::vector<FlowTables::Removed> FlowTables::take_removed() {
+  std::vector<Removed> out(removed_.begin(), removed_.end());
+  removed_.clear();
+  return out;
+}
+
+std::size_t FlowTables::remove_covered(const Rule& key, const RuleFilter& filter, Time now) {
   std::vector<Rule> meant;
   for (const auto& r : rules_)
     if (r != nullptr && is_covered(r->rule, key, filter)) meant.push_back(r->rule);
-  for (const Rule& r : meant) remove(r);
+  for (const Rule& r : meant) remove(r, now);
   return meant.size();
 }
 
 std::size_t FlowTables::expire(Time now) {
   if (with_timeout_ == 0) return 0;
-  std::vector<Rule> over;
+  std::vector<std::pair<Rule, Removed::Reason>> over;
   for (const auto& r : rules_) {
     if (r == nullptr) continue;
     const bool idle = r->rule.idle_timeout != 0 && now - r->used >= seconds(r->rule.idle_timeout);
     const bool hard = r->rule.hard_timeout != 0 && now - r->added >= seconds(r->rule.hard_timeout);
-    if (idle || hard) over.push_back(r->rule);
+    if (idle || hard)
+      over.emplace_back(r->rule,
+                        hard ? Removed::Reason::hard_timeout : Removed::Reason::idle_timeout);
   }
-  for (const Rule& r : over) remove(r);
+  for (const auto& [rule, reason] : over) remove(rule, reason, now);
   return over.size();
 }
 

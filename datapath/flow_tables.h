@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,16 +24,29 @@ class FlowTables {
   /// identical rule changes nothing, not even the generation.
   void add(Rule rule, Time now);
   /// Strict: table, priority and match must be equal. False if there is no such rule.
-  bool remove(const Rule& key);
+  bool remove(const Rule& key, Time now = {});
   /// OpenFlow's modify: gives the rules that `filter` means (strict: this very rule) these actions
   /// and this cookie; counts stay. Returns how many.
   std::size_t modify(const Rule& rule, const RuleFilter& filter, bool strict);
   /// OpenFlow's non-strict delete. Returns how many went.
-  std::size_t remove_covered(const Rule& key, const RuleFilter& filter);
+  std::size_t remove_covered(const Rule& key, const RuleFilter& filter, Time now = {});
   /// learn(): adds the rule; if it is there as it is, restarts its hard timeout only.
   void learn(const Rule& rule, Time now);
   /// Removes rules whose idle or hard timeout is over; returns how many.
   std::size_t expire(Time now);
+
+  /// A rule of the same table and priority, and not of the same match, that some packet fits as
+  /// well as this one; nullptr: none.
+  const InstalledRule* overlapping(const Rule& rule) const;
+
+  /// Rules with send_flow_rem that went since this was called last; the oldest are forgotten when
+  /// nobody calls.
+  struct Removed {
+    enum class Reason : std::uint8_t { idle_timeout, hard_timeout, deleted } reason;
+    std::shared_ptr<InstalledRule> rule;
+    Time at{};  ///< when it was noticed
+  };
+  std::vector<Removed> take_removed();
 
   /// Best rule or nullptr; adds the bits looked at.
   const std::shared_ptr<InstalledRule>* lookup(std::uint8_t table, const FlowKey& key,
@@ -60,6 +74,7 @@ class FlowTables {
     Classifier classifier;
   };
   void changed(std::uint8_t table);
+  bool remove(const Rule& key, Removed::Reason reason, Time now);
 
   ClassifierOptions options_;
   std::map<std::uint8_t, Table> tables_;
@@ -71,6 +86,7 @@ class FlowTables {
   std::array<std::uint64_t, 256> changed_{};
   std::size_t live_ = 0;
   std::size_t with_timeout_ = 0;
+  std::deque<Removed> removed_;
 };
 
 }  // namespace weft::datapath

@@ -159,6 +159,8 @@ Result<> check(Group& g, const Piece& all) {
 
 Result<Group> parse_group(std::string_view text, const PortNames* names, int column,
                           bool need_type) {
+  const std::string with_commas = blanks_to_commas(text);
+  text = with_commas;
   const Piece all{text, column};
   std::size_t end = text.starts_with("bucket") ? 0 : next_bucket(text);
   Group g;
@@ -254,12 +256,22 @@ std::string format_group(const Group& g) {
     }
     out += ",fields(" + inside + ")";
   }
+  return out + format_buckets(g);
+}
+
+std::string format_buckets(const Group& g) {
+  std::string out;
   for (const Bucket& b : g.buckets) {
-    out += fmt::format(",bucket=bucket_id:{}", b.id);
-    if (b.weight != 1) out += fmt::format(",weight:{}", b.weight);
-    if (b.watch_port != Bucket::kNone) out += fmt::format(",watch_port:{}", b.watch_port);
-    if (b.watch_group != Bucket::kNone) out += fmt::format(",watch_group:{}", b.watch_group);
-    out += ",actions=" + format_actions(b.actions);
+    std::string inside;
+    const auto item = [&inside](const std::string& t) {
+      inside += (inside.empty() ? "" : ",") + t;
+    };
+    if (b.id != Bucket::kNone) item(fmt::format("bucket_id:{}", b.id));
+    if (b.weight != 1) item(fmt::format("weight:{}", b.weight));
+    if (b.watch_port != Bucket::kNone) item(fmt::format("watch_port:{}", b.watch_port));
+    if (b.watch_group != Bucket::kNone) item(fmt::format("watch_group:{}", b.watch_group));
+    item("actions=" + format_actions(b.actions));
+    out += ",bucket=" + inside;
   }
   return out;
 }
@@ -272,6 +284,47 @@ void GroupTable::put(Group group, Time now) {
   const std::uint32_t id = group.id;
   installed->group = std::move(group);
   groups_[id] = std::move(installed);
+}
+
+Result<> GroupTable::change_buckets(const Group& change, bool insert, std::uint32_t at) {
+  const auto found = groups_.find(change.id);
+  if (found == groups_.end())
+    return Error{fmt::format("there is no group {}", change.id), {}, "add it before"};
+  const InstalledGroup& old = *found->second;
+  Group g = old.group;
+  auto counts = old.bucket_counts;
+  std::size_t place = at == Bucket::kFirst ? 0 : g.buckets.size();
+  if (at < Group::kMaxId) {
+    place = 0;
+    while (place < g.buckets.size() && g.buckets[place].id != at) ++place;
+    if (place == g.buckets.size())
+      return Error{fmt::format("group {} has no bucket {}", g.id, at),
+                   {},
+                   "write the id of a bucket, first, last or all"};
+    if (insert) ++place;  // behind it
+  }
+  if (insert) {
+    g.buckets.insert(g.buckets.begin() + static_cast<std::ptrdiff_t>(place), change.buckets.begin(),
+                     change.buckets.end());
+    for (std::size_t i = 0; i < change.buckets.size(); ++i)
+      counts.insert(counts.begin() + static_cast<std::ptrdiff_t>(place),
+                    std::make_shared<Counter>());
+  } else if (at == Bucket::kAll) {
+    g.buckets.clear();
+    counts.clear();
+  } else if (!g.buckets.empty()) {
+    if (at == Bucket::kLast) --place;
+    g.buckets.erase(g.buckets.begin() + static_cast<std::ptrdiff_t>(place));
+    counts.erase(counts.begin() + static_cast<std::ptrdiff_t>(place));
+  }
+  if (auto ok = check(g, {}); !ok) return ok;
+  auto installed = std::make_unique<InstalledGroup>();
+  installed->group = std::move(g);
+  installed->count = old.count;
+  installed->bucket_counts = std::move(counts);
+  installed->added = old.added;
+  found->second = std::move(installed);
+  return {};
 }
 
 bool GroupTable::remove(std::uint32_t id) { return groups_.erase(id) != 0; }

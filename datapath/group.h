@@ -44,6 +44,8 @@ enum class SelectionMethod : std::uint8_t { flow, hash, maglev };
 
 struct Bucket {
   static constexpr std::uint32_t kNone = 0xffffffff;
+  /// Places in a list of buckets, beside ids.
+  static constexpr std::uint32_t kFirst = 0xfffffffd, kLast = 0xfffffffe, kAll = 0xffffffff;
   std::uint32_t id = 0;
   std::uint16_t weight = 1;  ///< select: its share; 0: none
   std::uint32_t watch_port = kNone;
@@ -74,6 +76,8 @@ struct Group {
 Result<Group> parse_group(std::string_view text, const PortNames* names = nullptr, int column = 1,
                           bool need_type = true);
 std::string format_group(const Group& group);
+/// ",bucket=...,bucket=..."
+std::string format_buckets(const Group& group);
 
 /// A group in the table; its counts are shared with the decisions that use it.
 struct InstalledGroup {
@@ -97,6 +101,9 @@ class GroupTable {
   /// Replaces a group with the same id; counts begin anew.
   void put(Group group, Time now);
   bool remove(std::uint32_t id);
+  /// OpenFlow 1.5's insert and remove bucket: the buckets of `change` go in at the place `at`
+  /// (behind a bucket with this id), or the bucket there goes. Counts of the others stay.
+  Result<> change_buckets(const Group& change, bool insert, std::uint32_t at);
   const InstalledGroup* find(std::uint32_t id) const;
   std::size_t size() const { return groups_.size(); }
   template <class Visit>

@@ -5,7 +5,9 @@
 namespace weft::datapath {
 
 Ip6 read_range(const FlowKey& key, const FieldRange& range) {
-  const Ip6 v = shift_right(read_field(key, info(range.field)), range.from);
+  Ip6 field = read_field(key, info(range.field));
+  if (range.field == Field::nw_tos) field.low &= field_ones(info(range.field)).low;  // not ECN
+  const Ip6 v = shift_right(field, range.from);
   const Ip6 ones = low_ones(range.bits);
   return {v.high & ones.high, v.low & ones.low};
 }

@@ -2,7 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
+
+#include "datapath/text_piece.h"
 
 namespace weft::datapath {
 namespace {
@@ -12,6 +15,8 @@ struct Shorthand {
   std::uint16_t eth_type;
   int proto;  // -1: any
 };
+constexpr std::uint32_t kLocal = 0xfffe;
+
 constexpr Shorthand kShorthands[] = {
     {"ip", 0x0800, -1},  {"ipv6", 0x86dd, -1}, {"arp", 0x0806, -1},   {"rarp", 0x8035, -1},
     {"tcp", 0x0800, 6},  {"udp", 0x0800, 17},  {"icmp", 0x0800, 1},   {"sctp", 0x0800, 132},
@@ -116,8 +121,11 @@ bool prerequisites_hold(Prerequisite p, const FlowKey& key) {
       return (ip4 || ip6) && whole && proto == 6;
     case Prerequisite::icmp:
       return whole && ((ip4 && proto == 1) || (ip6 && proto == 58));
-    case Prerequisite::nd:
-      return whole && ip6 && proto == 58;
+    case Prerequisite::nd: {
+      const std::uint64_t icmp = key.get(place::tp_src);
+      return whole && ip6 && proto == 58 && (icmp == 135 || icmp == 136) &&
+             key.get(place::tp_dst) == 0;
+    }
   }
   return false;
 }
@@ -131,6 +139,9 @@ void look_at_prerequisites(FlowMask& mask, Prerequisite p) {
     return;
   look_at(mask, place::nw_proto);
   look_at(mask, place::nw_frag);
+  if (p != Prerequisite::nd) return;
+  look_at(mask, place::tp_src);
+  look_at(mask, place::tp_dst);
 }
 
 bool has_prerequisite(const Match& match, Prerequisite p) { return Kind(match).has(p); }
@@ -144,6 +155,10 @@ bool is_shorthand(std::string_view name) {
 bool find_port(std::string_view text, const PortNames* names, std::uint32_t& number) {
   const auto [end, e] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (!text.empty() && e == std::errc{} && end == text.data() + text.size()) return true;
+  if (text == "LOCAL" || text == "local") {
+    number = kLocal;
+    return true;
+  }
   if (names == nullptr) return false;
   if (text.size() > 2 && text.front() == '"' && text.back() == '"')
     text = text.substr(1, text.size() - 2);
@@ -184,6 +199,17 @@ Result<> MatchReader::add(std::string_view item, int column) {
     }
   }
   const FieldInfo* field = find_field(name);
+  if (is_dscp(name) && equals != std::string_view::npos) {
+    const FieldInfo& tos = info(Field::nw_tos);
+    auto value = parse_field_value(tos, item.substr(equals + 1));
+    if (!value || value->value.low > 63 || item.find('/') != std::string_view::npos)
+      return at_column({fmt::format("'{}' is not a value of ip_dscp", item.substr(equals + 1)),
+                        {},
+                        "write a number from 0 to 63"},
+                       column + static_cast<int>(equals) + 1);
+    const auto n = read_number(item.substr(equals + 1));
+    return put(tos, {{0, n.value_or(0) << 2}, field_ones(tos)}, column);
+  }
   if (field == nullptr) {
     const std::string near = nearest_field(name);
     return at_column({fmt::format("unknown field '{}'", name),
@@ -196,20 +222,33 @@ Result<> MatchReader::add(std::string_view item, int column) {
     return at_column(
         {fmt::format("{} has no value", name), {}, fmt::format("write {}=VALUE", name)}, column);
   const int value_column = column + static_cast<int>(equals) + 1;
-  if (std::uint32_t port = 0; field->id == Field::in_port && names_ != nullptr &&
-                              find_port(item.substr(equals + 1), names_, port))
+  const std::string_view value_text = item.substr(equals + 1);
+  if (value_text == "*") return {};
+  if (field->id == Field::in_port && value_text.find('/') == std::string_view::npos) {
+    std::uint32_t port = 0;
+    const auto number = read_number(value_text);
+    if (value_text == "CONTROLLER" || value_text == "controller")
+      port = 0xfffd;
+    else if (number)
+      port = static_cast<std::uint32_t>(std::min<std::uint64_t>(*number, 0xffffffff));
+    else if (!find_port(value_text, names_, port))
+      return at_column({fmt::format("'{}' is not a port", value_text),
+                        {},
+                        "write a number from 0 to 65279, LOCAL, or the name of a port declared "
+                        "before"},
+                       value_column);
+    if (port > 65279 && port != kLocal && port != 0xfffd)
+      return at_column({fmt::format("'{}' is not a port", value_text),
+                        {},
+                        "write a number from 0 to 65279, or LOCAL"},
+                       value_column);
     return put(*field, {{0, port}, field_ones(*field)}, column);
+  }
   // No tag at all is written as dl_vlan=0xffff.
-  if (field->id == Field::dl_vlan && item.substr(equals + 1) == "0xffff")
-    return put(info(Field::vlan_tci), {{0, 0}, {0, 0xffff}}, value_column);
+  if (field->id == Field::dl_vlan && (value_text == "0xffff" || value_text == "65535"))
+    return put(info(Field::vlan_tci), {{0, 0}, {0, 0x1fff}}, value_column);
   auto value = parse_field_value(*field, item.substr(equals + 1));
   if (!value) return at_column(value.error(), value_column);
-  // OXM's vlan_vid has a bit that says that there is a tag; a bare identifier means dl_vlan.
-  if (field->id == Field::vlan_vid && value->mask == field_ones(*field) && value->value.low != 0 &&
-      value->value.low < kVlanPresent) {
-    field = &info(Field::dl_vlan);
-    value->mask = field_ones(*field);
-  }
   if (field->needs == Prerequisite::vlan) {
     if (auto r = put(info(Field::vlan_tci), {{0, kVlanPresent}, {0, kVlanPresent}}, column); !r)
       return r;
@@ -253,7 +292,7 @@ Result<Match> parse_match(std::string_view text, const PortNames* names) {
   return reader.finish();
 }
 
-std::string format_match(const Match& m) {
+std::string format_match(const Match& m, const FlowKey* packet) {
   const Kind kind(m);
   std::string out;
   const auto item = [&out](std::string_view text) {
@@ -320,6 +359,22 @@ std::string format_match(const Match& m) {
     }
     print(f);
   }
+  // What was looked at without a look at what says that it is there: by the names that the packet's
+  // own kind gives, and what even that does not name, by any.
+  Match whole;
+  if (packet != nullptr) {
+    whole.value = *packet;
+    whole.mask.set(place::eth_type, 0xffff);
+    whole.mask.set(place::nw_proto, 0xff);
+  }
+  const Kind real(whole);
+  for (const bool any : {false, true})
+    for (unsigned i = 0; i < kFields; ++i) {
+      const FieldInfo& f = info(static_cast<Field>(i));
+      if (f.needs != Prerequisite::none && f.needs != Prerequisite::vlan &&
+          (any || real.has(f.needs)))
+        print(f);
+    }
   return out;
 }
 

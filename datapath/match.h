@@ -34,8 +34,10 @@ bool find_port(std::string_view text, const PortNames* names, std::uint32_t& num
 
 /// Errors carry the column (1-based) within `text`.
 Result<Match> parse_match(std::string_view text, const PortNames* names = nullptr);
-/// Canonical text: shorthands first, then fields in the order of the table; "" matches all.
-std::string format_match(const Match& match);
+/// Canonical text: shorthands first, then fields in the order of the table; "" matches all. Bits
+/// of fields whose kind of packet the match does not say (no rule has them, but a megaflow may)
+/// come last, by the names that they have in `packet`.
+std::string format_match(const Match& match, const FlowKey* packet = nullptr);
 
 /// A flow as traces show it: every field that such a packet has, and of the rest what is not zero.
 std::string format_flow(const FlowKey& key);

@@ -24,7 +24,8 @@ Level capacity(const Meter& m, const MeterBand& b) {
 }  // namespace
 
 Result<Meter> parse_meter(std::string_view text, int column, bool need_bands) {
-  const Piece all{text, column};
+  const std::string with_commas = blanks_to_commas(text);
+  const Piece all{with_commas, column};
   auto pieces = split(all);
   if (!pieces) return pieces.error();
   Meter m;

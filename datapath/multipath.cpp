@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/hash.h"
+#include "datapath/field_names.h"
 
 namespace weft::datapath {
 namespace {

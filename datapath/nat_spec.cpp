@@ -92,7 +92,7 @@ Result<NatSpec> parse_nat(std::string_view text, int column) {
         const int value = here + static_cast<int>(equals) + 1;
         const Result<> read = read_range(spec, item.substr(equals + 1), value);
         if (!read.ok()) return read.error();
-      } else if (name == "dst" || equals != std::string_view::npos) {
+      } else if (equals != std::string_view::npos) {
         return wrong(here, fmt::format("{} has no address", name));
       }
     } else if (item == "persistent") {

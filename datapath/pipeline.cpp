@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "datapath/fast_parse.h"
@@ -81,8 +82,7 @@ PortNames Pipeline::port_names() const {
 Result<> Pipeline::add_flow(std::string_view text) {
   auto rule = parse_rule(text);
   if (!rule) return rule.error();
-  impl_->tables.add(std::move(*rule), impl_->clock);
-  return {};
+  return impl_->add_rule(std::move(*rule));
 }
 
 Result<> Pipeline::delete_flow(std::string_view text) {
@@ -106,8 +106,7 @@ Result<> Pipeline::apply(const Statement& st) {
       s.tables.change_everything();
       return {};
     case Statement::Subject::group:
-      s.change_group(st);
-      return {};
+      return s.change_group(st);
     case Statement::Subject::meter:
       s.change_meter(st);
       return {};
@@ -128,30 +127,42 @@ Result<> Pipeline::apply(const Statement& st) {
     s.megaflows.count_for_rules();  // what has passed so far counts for the rules as they were
   switch (st.verb) {
     case Statement::Verb::add:
-      s.tables.add(st.rule, s.clock);
-      break;
+      return s.add_rule(st.rule);
     case Statement::Verb::modify:
     case Statement::Verb::modify_strict:
       s.tables.modify(st.rule, st.filter, st.verb == Statement::Verb::modify_strict);
       break;
     case Statement::Verb::remove:
-      s.tables.remove_covered(st.rule, st.filter);
+      s.tables.remove_covered(st.rule, st.filter, s.clock);
       break;
     case Statement::Verb::remove_strict:
-      s.tables.remove(st.rule);
+      s.tables.remove(st.rule, s.clock);
+      break;
+    case Statement::Verb::insert_buckets:  // of groups
+    case Statement::Verb::remove_buckets:
       break;
   }
   return {};
 }
 
-void Pipeline::Impl::change_group(const Statement& st) {
+Result<> Pipeline::Impl::add_rule(Rule rule) {
+  if (std::exchange(rule.check_overlap, false))
+    if (const InstalledRule* other = tables.overlapping(rule))
+      return Error{"the rule overlaps with " + format_priority_and_match(other->rule),
+                   {},
+                   "give one of them another priority, or leave check_overlap out"};
+  tables.add(std::move(rule), clock);
+  return {};
+}
+
+Result<> Pipeline::Impl::change_group(const Statement& st) {
   megaflows.count_for_rules();
   if (st.verb == Statement::Verb::remove || st.verb == Statement::Verb::remove_strict) {
     // Rules that send to a group go with it, as OpenFlow says.
     RuleFilter users;
     const auto forget = [&](std::uint32_t id) {
       users.out_group = id;
-      tables.remove_covered({}, users);
+      tables.remove_covered({}, users, clock);
     };
     if (st.group.id == GroupTable::kAll) {
       groups.for_each([&](const InstalledGroup& g) { forget(g.group.id); });
@@ -159,10 +170,16 @@ void Pipeline::Impl::change_group(const Statement& st) {
     } else if (groups.remove(st.group.id)) {
       forget(st.group.id);
     }
+  } else if (st.verb == Statement::Verb::insert_buckets ||
+             st.verb == Statement::Verb::remove_buckets) {
+    auto changed =
+        groups.change_buckets(st.group, st.verb == Statement::Verb::insert_buckets, st.at_bucket);
+    if (!changed) return changed;
   } else {
     groups.put(st.group, clock);
   }
   tables.change_everything();
+  return {};
 }
 
 void Pipeline::Impl::change_meter(const Statement& st) {
@@ -588,7 +605,8 @@ void Pipeline::Impl::compare_with_slow_path(const Pass& pass, const Megaflow& en
       "the cached decision for packet {} is not the slow path's\n  cached:    {} actions:{}\n"
       "  slow path: {} actions:{}",
       pass.packet->id, format_key(entry.full_key(), entry.table->mask),
-      format_steps(entry.decision()), format_key(pass.key, fresh.mask), format_steps(fresh));
+      format_steps(entry.decision(), pass.key), format_key(pass.key, fresh.mask),
+      format_steps(fresh, pass.key));
 }
 
 // --- the rest ---

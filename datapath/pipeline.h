@@ -208,6 +208,8 @@ class Pipeline {
   /// Groups as `ovs-ofctl dump-group-stats` counts them, sorted by number, buckets behind their
   /// group; meters as `ovs-ofctl meter-stats`.
   std::vector<std::string> dump_groups() const;
+  /// A line for each rule with send_flow_rem that went since this was asked last.
+  std::vector<std::string> take_removed();
   std::vector<std::string> dump_meters() const;
   std::vector<std::string> dump_megaflows() const;
   std::vector<std::string> dump_connections() const;

@@ -15,8 +15,8 @@
 
 namespace weft::datapath {
 
-/// "output" and "set(...)" as dump_megaflows prints them.
-std::string format_steps(const Decision& decision);
+/// "output" and "set(...)" as dump_megaflows prints them, for a packet with this key.
+std::string format_steps(const Decision& decision, const FlowKey& key);
 std::string format_key(const FlowKey& key, const FlowMask& mask);
 
 /// ct_label and the original tuple of the packet's connection.
@@ -103,7 +103,8 @@ struct Pipeline::Impl {
   void index_ports();
 
   // pipeline.cpp
-  void change_group(const Statement& st);
+  Result<> add_rule(Rule rule);
+  Result<> change_group(const Statement& st);
   void change_meter(const Statement& st);
   /// Up to MegaflowCache::kBurst packets: parses all, looks up all, executes one after the other.
   void burst(std::span<Packet* const> packets, const PortConfig& port, Time now, Outputs& result);
@@ -173,6 +174,9 @@ struct Pipeline::Impl {
                    Outputs& result);
   void to_tunnel(Pass& pass, const Step& step, const OuterStep& outer, Outputs& result);
   void answer_too_big(Pass& pass, const OuterStep& outer, Outputs& result);
+  /// Of a packet that is cut to a length.
+  void cut_output(const Pass& pass, const Decision& decision, const Step& step, Outputs& result);
+  void to_controller(Packet* packet, const Pass& pass, const ControllerStep& to, Outputs& result);
   void change(Pass& pass, const Step& step);
   void change_tag(Pass& pass, const Step& step);
   void track(Pass& pass, const Step& step);

@@ -8,28 +8,16 @@
 namespace weft::datapath {
 namespace {
 
-std::string format_set(const Step& s) {
-  std::string out;
-  FlowKey value, mask;
-  value.w[s.word] = s.value;
-  mask.w[s.word] = s.mask;
-  for (unsigned i = 0; i < kFields; ++i) {
-    const FieldInfo& f = info(static_cast<Field>(i));
-    if (f.bits == 128 || f.word != s.word || f.id == Field::vlan_tci ||
-        f.needs == Prerequisite::vlan)
-      continue;
-    if (f.needs == Prerequisite::arp || f.needs == Prerequisite::icmp) continue;  // same places
-    const std::uint64_t m = mask.get(f.at()) & field_ones(f).low;
-    if (m == 0) continue;
-    mask.set(f.at(), mask.get(f.at()) & ~m);
-    const MaskedValue v{{0, value.get(f.at()) & m}, {0, m}};
-    out += fmt::format("{}{}={}", out.empty() ? "" : ",", f.name, format_field_value(f, v));
+/// What a run of steps writes, by the names that the fields have in `key`.
+std::string format_sets(std::span<const Step> run, const FlowKey& key) {
+  Match m;
+  for (const Step& s : run) {
+    m.mask.w[s.word] |= s.mask;
+    m.value.w[s.word] = (m.value.w[s.word] & ~s.mask) | s.value;
   }
-  if (mask.w[s.word] != 0)
-    out += fmt::format("{}word{}={:#x}/{:#x}", out.empty() ? "" : ",", s.word,
-                       value.w[s.word] & mask.w[s.word], mask.w[s.word]);
-  return "set(" + out + ")";
+  return "set(" + format_match(m, &key) + ")";
 }
+bool is_set(const Step& s) { return s.kind == StepKind::set || s.kind == StepKind::set_key; }
 
 std::string format_commit(std::uint16_t zone, const CtCommit& c) {
   std::string out = fmt::format("ct(commit,{}zone={}", c.force ? "force," : "", zone);
@@ -52,13 +40,14 @@ std::string format_step(const Step& s, const Decision& d) {
       return fmt::format("{}(tun_id={:#x},dst={}{})", name_of(o.encap.kind), o.encap.vni,
                          o.encap.dst.text(), ports);
     }
-    case StepKind::set:
+    case StepKind::set:  // with those beside it: format_some
     case StepKind::set_key:
-      return format_set(s);
+      return "";
     case StepKind::set_vlan:
       return fmt::format("set_vlan({:#x})", s.value);
     case StepKind::push_vlan:
-      return fmt::format("push_vlan({:#x})", s.value);
+      return s.number == 0x8100 ? fmt::format("push_vlan({:#x})", s.value)
+                                : fmt::format("push_vlan({:#x},{:#x})", s.number, s.value);
     case StepKind::pop_vlan:
       return "pop_vlan";
     case StepKind::track:
@@ -98,7 +87,8 @@ std::string format_step(const Step& s, const Decision& d) {
       return fmt::format("meter({})", d.meters[s.number]->meter.id);
     case StepKind::learn:
       return fmt::format("learn({})", format_rule(*d.learns[s.number]));
-    case StepKind::controller: {
+    case StepKind::controller:
+    case StepKind::packet_in: {
       const ControllerStep& c = d.controllers[s.number];
       return fmt::format("userspace(controller(reason={},id={}))", c.spec.reason, c.spec.id);
     }
@@ -111,18 +101,25 @@ std::string format_step(const Step& s, const Decision& d) {
 }  // namespace
 
 namespace {
-std::string format_some(std::span<const Step> steps, const Decision& d) {
+std::string format_some(std::span<const Step> steps, const Decision& d, const FlowKey& key) {
   std::string out;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const Step& s = steps[i];
     out += out.empty() ? "" : ",";
+    if (is_set(s)) {
+      std::size_t end = i + 1;
+      while (end < steps.size() && is_set(steps[end])) ++end;
+      out += format_sets(steps.subspan(i, end - i), key);
+      i = end - 1;
+      continue;
+    }
     const bool block = s.kind == StepKind::clone || s.kind == StepKind::aside;
     if (block && !(s.kind == StepKind::clone && s.last)) {
       out += fmt::format("{}({})", s.kind == StepKind::clone ? "clone" : "aside",
-                         format_some(steps.subspan(i + 1, s.number), d));
+                         format_some(steps.subspan(i + 1, s.number), d, key));
       i += s.number;
     } else if (block) {
-      out += format_some(steps.subspan(i + 1, s.number), d);
+      out += format_some(steps.subspan(i + 1, s.number), d, key);
       i += s.number;
     } else {
       out += format_step(s, d);
@@ -132,7 +129,9 @@ std::string format_some(std::span<const Step> steps, const Decision& d) {
 }
 }  // namespace
 
-std::string format_steps(const Decision& d) { return format_some(d.steps, d); }
+std::string format_steps(const Decision& d, const FlowKey& key) {
+  return format_some(d.steps, d, key);
+}
 
 std::string format_key(const FlowKey& key, const FlowMask& mask) {
   Match m;
@@ -150,7 +149,7 @@ std::string format_key(const FlowKey& key, const FlowMask& mask) {
       m.mask.w[at + 1] &= 0xffffffff;
     }
   for (unsigned i = 0; i < kKeyWords; ++i) m.value.w[i] = key.w[i] & m.mask.w[i];
-  const std::string match = format_match(m);
+  const std::string match = format_match(m, &key);
   if (!match.empty()) out += (out.empty() ? "" : ",") + match;
   return out;
 }
@@ -166,7 +165,23 @@ std::vector<std::string> Pipeline::dump_flows() const {
       timeouts += fmt::format("hard_timeout={}, ", r->rule.hard_timeout);
     out.push_back(fmt::format("cookie={:#x}, table={}, n_packets={}, n_bytes={}, {}{} actions={}",
                               r->rule.cookie, r->rule.table, r->packets, r->bytes, timeouts,
-                              format_priority_and_match(r->rule), format_actions(r->rule.actions)));
+                              format_priority_and_match(r->rule),
+                              format_actions(r->rule.actions, &r->rule.match)));
+  }
+  return out;
+}
+
+std::vector<std::string> Pipeline::take_removed() {
+  impl_->megaflows.count_for_rules();
+  constexpr std::string_view kReasons[] = {"idle_timeout", "hard_timeout", "delete"};
+  std::vector<std::string> out;
+  for (const auto& r : impl_->tables.take_removed()) {
+    const std::int64_t lived = (r.at - r.rule->added).ps;
+    out.push_back(fmt::format(
+        "reason={}, duration={}.{:03}s, cookie={:#x}, table={}, n_packets={}, n_bytes={}, {}",
+        kReasons[static_cast<std::size_t>(r.reason)], lived / 1'000'000'000'000,
+        lived / 1'000'000'000 % 1000, r.rule->rule.cookie, r.rule->rule.table, r.rule->packets,
+        r.rule->bytes, format_priority_and_match(r.rule->rule)));
   }
   return out;
 }
@@ -203,7 +218,7 @@ std::vector<std::string> Pipeline::dump_megaflows() const {
   impl_->megaflows.for_each([&](const Megaflow& e) {
     out.push_back(fmt::format("{}, packets:{}, bytes:{}, actions:{}",
                               format_key(e.full_key(), e.table->mask), e.packets, e.bytes,
-                              format_steps(e.decision())));
+                              format_steps(e.decision(), e.full_key())));
   });
   std::sort(out.begin(), out.end());
   return out;

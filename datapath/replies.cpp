@@ -1,5 +1,6 @@
 #include "datapath/replies.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "datapath/checksum.h"
@@ -12,14 +13,14 @@ namespace {
 
 using wire::store_be;
 
-/// Ethernet header of the answer: back to the sender, from `from`, with the original's tag.
+/// Ethernet header of the answer: back to the sender, from `from`, with the original's tags.
 std::uint32_t answer_ethernet(const Packet& original, const ParsedHeaders& parsed, Mac to, Mac from,
                               std::uint16_t type, Packet& answer, std::uint32_t behind) {
-  const std::uint32_t l2 = parsed.has_vlan ? 18 : 14;
+  const std::uint32_t l2 = parsed.l3;
   std::uint8_t* p = answer.reset_headers(l2 + behind);
   std::memcpy(p, to.bytes.data(), 6);
   std::memcpy(p + 6, from.bytes.data(), 6);
-  if (parsed.has_vlan) std::memcpy(p + 12, original.data() + 12, 4);
+  std::memcpy(p + 12, original.data() + 12, l2 - 14);
   store_be(p + l2 - 2, type);
   return l2;
 }
@@ -47,10 +48,36 @@ bool make_arp_reply(const Packet& request, const ParsedHeaders& parsed, Mac mac,
   return true;
 }
 
+namespace {
+
+/// RFC 4861, 7.1.1: solicitations that must be discarded in silence.
+bool is_valid_solicitation(const Packet& packet, const ParsedHeaders& parsed) {
+  const auto& ip = wire::at<wire::Ipv6Header>(packet.data() + parsed.l3);
+  const auto& ns = wire::at<wire::NdNeighbour>(packet.data() + parsed.l4);
+  if (ip.hop_limit != 255 || ns.code != 0 || ns.target.get().high >> 56 == 0xff ||
+      verify_checksums(packet) != ChecksumFault::ok)
+    return false;
+  const bool from_nobody = ip.src.get() == Ip6{};
+  const Ip6 to = ip.dst.get();
+  if (from_nobody && (to.high != 0xff02ULL << 48 || to.low >> 24 != 0x1ff)) return false;
+  const std::uint32_t end = std::min(parsed.l3_end, packet.header_size());
+  for (std::uint32_t at = parsed.l4 + sizeof(wire::NdNeighbour); at < end;) {
+    const std::uint8_t* option = packet.data() + at;
+    if (end - at < 2 || option[1] == 0 || option[1] * 8u > end - at) return false;
+    if (from_nobody && option[0] == wire::kNdOptionSourceMac) return false;
+    at += option[1] * 8u;
+  }
+  return true;
+}
+
+}  // namespace
+
 bool make_nd_reply(const Packet& solicitation, const ParsedHeaders& parsed, Mac mac,
                    Packet& reply) {
   const auto* ns = wire::view<wire::NdNeighbour>(solicitation.headers(), parsed.l4);
-  if (parsed.ip_version != 6 || ns == nullptr || parsed.l4 == 0) return false;
+  if (parsed.ip_version != 6 || ns == nullptr || parsed.l4 == 0 ||
+      !is_valid_solicitation(solicitation, parsed))
+    return false;
   const auto& asked = wire::at<wire::Ipv6Header>(solicitation.data() + parsed.l3);
   const bool probe = asked.src.get() == Ip6{};
   const Mac to = probe ? Mac{{0x33, 0x33, 0, 0, 0, 1}} : mac_at(solicitation.data() + 6);
@@ -77,22 +104,44 @@ bool make_nd_reply(const Packet& solicitation, const ParsedHeaders& parsed, Mac 
   return true;
 }
 
+namespace {
+
+/// The tags of a frame, taken off and put on again.
+struct Tags {
+  std::uint8_t bytes[64];
+  std::uint32_t size;
+
+  Tags(Packet& packet, const ParsedHeaders& parsed) : size(parsed.l3 - 14u) {
+    WEFT_CHECK(size <= sizeof(bytes));
+    std::memcpy(bytes, packet.data() + 12, size);
+    std::memmove(packet.data() + size, packet.data(), 12);
+    packet.pull(size);
+  }
+  void put_on(Packet& packet) const {
+    std::uint8_t* p = packet.push(size);
+    std::memmove(p, p + size, 12);
+    std::memcpy(p + 12, bytes, size);
+  }
+};
+
+}  // namespace
+
 bool make_icmp_error(Packet& about, const ParsedHeaders& parsed, std::uint8_t type,
                      std::uint8_t code, std::uint32_t word, const IpAddress& source,
                      Packet& error) {
   if (!parsed.has_vlan) return build_icmp_error(error, about, type, code, word, source);
-  pop_tag(about, parsed);
+  const Tags tags(about, parsed);
   const bool made = build_icmp_error(error, about, type, code, word, source);
-  push_tag(about, parsed.vlan_tci);
-  if (made) push_tag(error, parsed.vlan_tci);
+  tags.put_on(about);
+  if (made) tags.put_on(error);
   return made;
 }
 
 bool make_echo_reply(Packet& copy, const ParsedHeaders& parsed) {
   if (!parsed.has_vlan) return turn_into_echo_reply(copy);
-  pop_tag(copy, parsed);
+  const Tags tags(copy, parsed);
   const bool made = turn_into_echo_reply(copy);
-  push_tag(copy, parsed.vlan_tci);
+  tags.put_on(copy);
   return made;
 }
 

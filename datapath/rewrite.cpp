@@ -1,5 +1,6 @@
 #include "datapath/rewrite.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
@@ -109,6 +110,39 @@ void write_ports(Packet& packet, const ParsedHeaders& parsed, std::uint64_t valu
   }
 }
 
+/// Target and MAC options of a neighbour solicitation or advertisement; words 16-19 of the key. An
+/// option that is not there is not written.
+void write_nd(Packet& packet, const ParsedHeaders& parsed, unsigned word, std::uint64_t value,
+              std::uint64_t mask, bool fix) {
+  if (parsed.l4 == 0 || parsed.ip_version != 6 || parsed.ip_proto != wire::kProtoIcmpv6) return;
+  std::uint8_t* l4 = packet.data() + parsed.l4;
+  const std::uint32_t end = std::min(parsed.l3_end, packet.header_size());
+  const std::uint32_t options = parsed.l4 + static_cast<std::uint32_t>(sizeof(wire::NdNeighbour));
+  if (options > end ||
+      (l4[0] != wire::kNdNeighbourSolicitation && l4[0] != wire::kNdNeighbourAdvertisement))
+    return;
+  std::uint8_t* at = l4 + 8 + (word - 18) * 8;
+  std::size_t length = 8;
+  if (word < 18) {
+    const Mac* mac =
+        wire::find_nd_mac(packet.headers().subspan(options, end - options),
+                          word == 16 ? wire::kNdOptionSourceMac : wire::kNdOptionTargetMac);
+    if (mac == nullptr) return;
+    at = packet.data() + (reinterpret_cast<const std::uint8_t*>(mac) - packet.data());
+    length = 6;
+  }
+  std::uint8_t old[8], now[8];
+  std::copy_n(at, length, old);
+  if (length == 6)
+    write_mac(at, value, mask & 0xffffffffffffULL);
+  else
+    store_be(at, merge(load_be<std::uint64_t>(at), value, mask));
+  std::copy_n(at, length, now);
+  if (!fix) return;
+  for (std::size_t i = 0; i < length; i += 2)
+    update(l4 + 2, false, load_be<std::uint16_t>(old + i), load_be<std::uint16_t>(now + i));
+}
+
 void write_tos_ttl(Packet& packet, const ParsedHeaders& parsed, std::uint64_t value,
                    std::uint64_t mask, bool fix) {
   std::uint8_t* ip = packet.data() + parsed.l3;
@@ -190,15 +224,20 @@ void rewrite_word(Packet& packet, const ParsedHeaders& parsed, unsigned word, st
         write_address4(packet, parsed, word == 11 ? 12 : 16, static_cast<std::uint32_t>(value),
                        static_cast<std::uint32_t>(mask), fix);
       return;
+    case 16:
+    case 17:
+    case 18:
+    case 19:
+      return write_nd(packet, parsed, word, value, mask, fix);
     default:
       return;
   }
 }
 
-void push_tag(Packet& packet, std::uint16_t tci) {
+void push_tag(Packet& packet, std::uint16_t tci, std::uint16_t type) {
   std::uint8_t* p = packet.push(4);
   std::memmove(p, p + 4, 12);
-  store_be<std::uint16_t>(p + 12, wire::kEtherVlan);
+  store_be(p + 12, type);
   store_be(p + 14, tci);
 }
 

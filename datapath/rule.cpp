@@ -9,7 +9,9 @@ namespace weft::datapath {
 namespace {
 
 constexpr std::string_view kIgnored[] = {"duration", "n_packets", "n_bytes",
-                                         "idle_age", "hard_age",  "reset_counts"};
+                                         "idle_age", "hard_age",  "importance"};
+/// Words that stand alone; counts are always kept.
+constexpr std::string_view kIgnoredWords[] = {"reset_counts", "no_packet_counts", "no_byte_counts"};
 
 Result<std::uint64_t> read_number(std::string_view name, std::string_view text, std::uint64_t limit,
                                   int column) {
@@ -98,7 +100,11 @@ Result<Rule> parse(std::string_view text, bool need_actions, const PortNames* na
     if (word != 0) {
       seen_actions = true;
       if (!need_actions) break;
-      auto actions = parse_actions(rest.substr(word), column + static_cast<int>(word), names);
+      auto known = match.finish();
+      if (!known) return known.error();
+      const ActionScope scope{&*known, rule.table};
+      auto actions =
+          parse_actions(rest.substr(word), column + static_cast<int>(word), names, &scope);
       if (!actions) return actions.error();
       if (rest.size() == word)
         return Error{"no actions after 'actions='", {"", 0, column}, "write actions=drop to drop"};
@@ -108,7 +114,10 @@ Result<Rule> parse(std::string_view text, bool need_actions, const PortNames* na
     const std::size_t end = std::min(rest.find_first_of(", \t"), rest.size());
     const std::string_view item = rest.substr(0, end);
     const auto equals = item.find('=');
-    bool setting = false;
+    bool setting = std::find(std::begin(kIgnoredWords), std::end(kIgnoredWords), item) !=
+                   std::end(kIgnoredWords);
+    if (item == "send_flow_rem") rule.send_flow_rem = setting = true;
+    if (item == "check_overlap") rule.check_overlap = setting = true;
     if (equals != std::string_view::npos) {
       const int value_column = column + static_cast<int>(equals) + 1;
       if (filter != nullptr) {
@@ -159,7 +168,10 @@ std::string format_rule(const Rule& rule) {
   if (rule.cookie != 0) out += fmt::format(",cookie={:#x}", rule.cookie);
   if (rule.idle_timeout != 0) out += fmt::format(",idle_timeout={}", rule.idle_timeout);
   if (rule.hard_timeout != 0) out += fmt::format(",hard_timeout={}", rule.hard_timeout);
-  return out + "," + format_priority_and_match(rule) + ",actions=" + format_actions(rule.actions);
+  if (rule.send_flow_rem) out += ",send_flow_rem";
+  if (rule.check_overlap) out += ",check_overlap";
+  return out + "," + format_priority_and_match(rule) +
+         ",actions=" + format_actions(rule.actions, &rule.match);
 }
 
 std::string format_rule_key(const Rule& rule, const RuleFilter& filter, bool strict) {

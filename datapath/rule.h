@@ -22,6 +22,8 @@ struct Rule {
   std::uint64_t cookie = 0;
   std::uint16_t idle_timeout = 0;  ///< seconds without a packet, 0: never
   std::uint16_t hard_timeout = 0;  ///< seconds since it was added, 0: never
+  bool send_flow_rem = false;      ///< its end is told (FlowTables::take_removed)
+  bool check_overlap = false;      ///< of the statement: it is not added where it would overlap
   Match match{};
   std::vector<Action> actions;
 

@@ -19,7 +19,11 @@ constexpr struct {
               {"modify", Verb::modify},
               {"modify_strict", Verb::modify_strict},
               {"delete", Verb::remove},
-              {"delete_strict", Verb::remove_strict}};
+              {"delete_strict", Verb::remove_strict},
+              {"insert_buckets", Verb::insert_buckets},
+              {"insert_bucket", Verb::insert_buckets},
+              {"remove_buckets", Verb::remove_buckets},
+              {"remove_bucket", Verb::remove_buckets}};
 
 /// What is left of a line, and where it begins in it.
 struct Rest {
@@ -283,6 +287,28 @@ Result<Statement> parse_flow(Rest rest, Statement s, const PortNames* names) {
   return s;
 }
 
+/// Takes command_bucket_id=ID out of the text of a group, which keeps its length.
+Result<> take_bucket_place(std::string& text, std::uint32_t& at, int column) {
+  constexpr std::string_view kKey = "command_bucket_id=";
+  const auto begin = text.find(kKey);
+  if (begin == std::string::npos) return {};
+  const auto value_at = begin + kKey.size();
+  const auto end = std::min(text.find_first_of(", \t", value_at), text.size());
+  const std::string value = text.substr(value_at, end - value_at);
+  if (value == "first")
+    at = Bucket::kFirst;
+  else if (value == "last")
+    at = Bucket::kLast;
+  else if (value == "all")
+    at = Bucket::kAll;
+  else if (auto ok = number_into(at, "command_bucket_id", value, Group::kMaxId - 1,
+                                 column + static_cast<int>(value_at));
+           !ok)
+    return ok;
+  text.replace(begin, end - begin, end - begin, ',');
+  return {};
+}
+
 }  // namespace
 
 Result<Statement> parse_statement(std::string_view line, const PortNames* names) {
@@ -316,9 +342,19 @@ Result<Statement> parse_statement(std::string_view line, const PortNames* names)
   const bool group = rest.take("group"), meter = !group && rest.take("meter");
   if (!group && !meter) rest.take("flow");
   s.verb = take_verb(rest);
+  const bool buckets = s.verb == Verb::insert_buckets || s.verb == Verb::remove_buckets;
+  if (buckets && !group && !rest.text.starts_with("group_id="))
+    return Error{
+        fmt::format("{} is for groups", word_of(s.verb)),
+        {"", 0, 1},
+        fmt::format("write group {} group_id=N,command_bucket_id=last,...", word_of(s.verb))};
   if (group || rest.text.starts_with("group_id=")) {
     s.subject = Subject::group;
-    auto parsed = parse_group(rest.text, names, rest.column, !removes(s.verb));
+    std::string text(rest.text);
+    if (auto ok = take_bucket_place(text, s.at_bucket, rest.column); !ok) return ok.error();
+    auto parsed = parse_group(text, names, rest.column, !removes(s.verb) && !buckets);
+    if (parsed && buckets && parsed->id == GroupTable::kAll)
+      return Error{"buckets of no group", {"", 0, rest.column}, "begin with group_id=N"};
     if (!parsed) return parsed.error();
     s.group = std::move(*parsed);
     return s;
@@ -343,6 +379,14 @@ std::string format_statement(const Statement& s) {
       return format_mirror(s.mirror);
     case Subject::group: {
       const std::string verb = s.verb == Verb::add ? "" : word_of(s.verb) + " ";
+      if (s.verb == Verb::insert_buckets || s.verb == Verb::remove_buckets) {
+        const std::string at = s.at_bucket == Bucket::kFirst  ? "first"
+                               : s.at_bucket == Bucket::kLast ? "last"
+                               : s.at_bucket == Bucket::kAll  ? "all"
+                                                              : fmt::format("{}", s.at_bucket);
+        return fmt::format("group {}group_id={},command_bucket_id={}{}", verb, s.group.id, at,
+                           format_buckets(s.group));
+      }
       if (!removes(s.verb)) return "group " + verb + format_group(s.group);
       if (s.group.id == GroupTable::kAll) return "group " + verb + "group_id=all";
       return fmt::format("group {}group_id={}", verb, s.group.id);

@@ -35,13 +35,22 @@ namespace weft::datapath {
 
 struct Statement {
   enum class Subject : std::uint8_t { flow, group, meter, mirror, port, vtep };
-  enum class Verb : std::uint8_t { add, modify, modify_strict, remove, remove_strict };
+  enum class Verb : std::uint8_t {
+    add,
+    modify,
+    modify_strict,
+    remove,
+    remove_strict,
+    insert_buckets,  ///< groups: in front of or behind `at_bucket`
+    remove_buckets,  ///< groups: `at_bucket`
+  };
 
   Subject subject = Subject::flow;
   Verb verb = Verb::add;
   Rule rule{};
   RuleFilter filter{};
   Group group{};
+  std::uint32_t at_bucket = Bucket::kLast;  ///< an id, or kFirst, kLast, kAll
   Meter meter{};
   Mirror mirror{};
   PortConfig port{};

@@ -87,6 +87,16 @@ Result<const FieldInfo*> field_of(const Piece& p) {
 
 Result<FieldRange> range_of(const Piece& p) {
   const auto open = p.text.find('[');
+  if (is_dscp(p.text.substr(0, open))) {
+    const std::string whole = "nw_tos" + std::string(p.text.substr(std::min(open, p.text.size())));
+    auto range = range_of({whole, p.column});
+    if (!range) return range.error();
+    if (range->bits == 8 && range->from == 0) range->bits = 6;
+    if (range->from + range->bits > 6)
+      return fail(p, "ip_dscp has 6 bits", "write a range of 0..5");
+    range->from = static_cast<std::uint8_t>(range->from + 2);
+    return range;
+  }
   auto field = field_of(p.part(0, open));
   if (!field) return field.error();
   const FieldInfo& f = **field;
@@ -109,15 +119,31 @@ Result<FieldRange> range_of(const Piece& p) {
   range.bits = static_cast<std::uint8_t>(*last - *first + 1);
   if (f.bits == 128 && range.bits > 64 && range.bits != 128)
     return fail(inside, "a range of a 128-bit field is whole or at most 64 bits", "write []");
+  // Without OXM's bit that there is a tag it is the identifier itself.
+  if (f.id == Field::vlan_vid && range.from + range.bits <= 12) range.field = Field::dl_vlan;
   return range;
 }
 
-std::string format_range(const FieldRange& r) {
-  const FieldInfo& f = info(r.field);
-  if (r.field == Field::in_port && r.from == 0 && r.bits == 16) return "NXM_OF_IN_PORT[]";
-  if (r.from == 0 && r.bits == f.bits) return fmt::format("{}[]", f.nxm);
-  if (r.bits == 1) return fmt::format("{}[{}]", f.nxm, r.from);
-  return fmt::format("{}[{}..{}]", f.nxm, r.from, r.from + r.bits - 1);
+bool is_dscp(std::string_view name) { return name == "ip_dscp" || name == "OXM_OF_IP_DSCP"; }
+
+std::string blanks_to_commas(std::string_view text) {
+  std::string out(text);
+  const std::string_view stays = ",([{=:->/";
+  char before = ',';
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (out[i] != ' ' && out[i] != '\t') {
+      before = out[i];
+      continue;
+    }
+    const std::size_t next = out.find_first_not_of(" \t", i);
+    if (next == std::string::npos) break;
+    if (stays.find(before) == std::string_view::npos &&
+        std::string_view(",)]}=:->/").find(out[next]) == std::string_view::npos)
+      out[i] = ',';
+    before = ',';
+    i = next - 1;
+  }
+  return out;
 }
 
 Ip6 shift_left(Ip6 v, unsigned n) {

@@ -46,7 +46,10 @@ std::string did_you_mean(std::string_view wrong, const std::vector<std::string>&
 Result<const FieldInfo*> field_of(const Piece& p);
 /// "NXM_NX_REG0[]", "reg0", "NXM_NX_REG0[3]", "reg0[0..15]".
 Result<FieldRange> range_of(const Piece& p);
-std::string format_range(const FieldRange& r);
+/// ip_dscp is the upper six bits of nw_tos.
+bool is_dscp(std::string_view name);
+/// With commas for the blanks between items, which Open vSwitch takes too; of the same length.
+std::string blanks_to_commas(std::string_view text);
 
 Ip6 shift_left(Ip6 v, unsigned n);
 Ip6 shift_right(Ip6 v, unsigned n);

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
 
 #include "datapath/pipeline_impl.h"
 
@@ -69,7 +70,7 @@ Decision pass_tables(const SwitchView& view, RecirculationTable& own, const Flow
   Decision d = translate(view, own, key, &lines, text);
   if (text) {
     lines.push_back({0, format_key(key, d.mask), 0, Kind::megaflow});
-    lines.push_back({0, format_steps(d), 0, Kind::steps});
+    lines.push_back({0, format_steps(d, key), 0, Kind::steps});
   }
   return d;
 }
@@ -99,7 +100,7 @@ struct Pipeline::Impl::TraceWalk {
           key.set(place::vlan_tci, step.value | kVlanPresent);
           break;
         case StepKind::pop_vlan:
-          key.set(place::vlan_tci, 0);
+          key.set(place::vlan_tci, step.value);
           break;
         case StepKind::track:
         case StepKind::commit:
@@ -158,6 +159,7 @@ struct Pipeline::Impl::DryRun {
   RecirculationTable own{};
   Outputs outputs{};
   PacketId ids = 0;
+  std::map<std::uint32_t, std::shared_ptr<InstalledMeter>> meters{};  // as far as they were used
 
   DryRun(const Impl& r, const TraceOptions& o, TraceResult& out)
       : real(r), trace_options(o), result(out), dry(r.vtep, no_caches(), r.seed) {
@@ -234,7 +236,11 @@ struct Pipeline::Impl::DryRun {
             answers.resume(at.pass.key, at.tracked, "as connection tracking says"));
       const std::size_t begin = result.lines.size();
       Decision d = pass_tables(real.view(), own, at.pass.key, trace_options.text, result.lines);
-      for (auto& meter : d.meters) meter = std::make_shared<InstalledMeter>(*meter);
+      for (auto& meter : d.meters) {
+        auto& copy = meters[meter->meter.id];
+        if (copy == nullptr) copy = std::make_shared<InstalledMeter>(*meter);
+        meter = copy;
+      }
       std::vector<Pass> later;
       const bool again = dry.execute_steps(at.pass, d, d.steps, outputs, later);
       collect(begin);

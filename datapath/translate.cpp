@@ -8,12 +8,14 @@
 #include "datapath/multipath.h"
 #include "datapath/text_piece.h"
 #include "datapath/tunnel/nvgre.h"
+#include "datapath/wire/ethernet.h"
 
 namespace weft::datapath {
 namespace {
 
 constexpr int kMaxDepth = 64;
 constexpr int kMaxResubmits = 4096;
+constexpr std::size_t kMaxTags = 8;  // behind the outermost
 /// What of word 6 is in the packet.
 constexpr std::uint64_t kLabelBits = place::ipv6_label.ones() << place::ipv6_label.shift;
 
@@ -39,6 +41,7 @@ class Translator {
       std::copy(state.metadata.begin(), state.metadata.end(), key_.w.begin() + kPacketWords);
       mirrored_ = state.mirrored;
       stack_ = state.stack;
+      tags_ = state.tags;
     } else {
       mirror_arrival();
     }
@@ -94,8 +97,6 @@ class Translator {
       constant_.w[i] |= bits.w[i];
       if (i < kPacketWords) dirty_.w[i] |= bits.w[i];
     }
-    // From here on the packet has come in elsewhere: it may go out where it really did.
-    if (f.id == Field::in_port) in_port_ = key_.get(place::in_port);
   }
   void write_vlan(const FieldInfo& f, Ip6 value, Ip6 mask) {
     look(place::vlan_tci);
@@ -109,14 +110,35 @@ class Translator {
   void set_tag(std::uint64_t tci) {
     const bool had = (key_.get(place::vlan_tci) & kVlanPresent) != 0;
     const bool has = (tci & kVlanPresent) != 0;
-    if (had || has) {
-      commit_changes();
-      Step step;
-      step.kind = !has ? StepKind::pop_vlan : had ? StepKind::set_vlan : StepKind::push_vlan;
-      step.value = tci & ~static_cast<std::uint64_t>(kVlanPresent);
-      out_.steps.push_back(step);
+    if (!has) return pop_tag();
+    if (!had) return push_tag(wire::kEtherVlan, tci);
+    commit_changes();
+    emit(StepKind::set_vlan, 0, tci & ~static_cast<std::uint64_t>(kVlanPresent));
+    tag_is(tci);
+  }
+  void pop_tag() {
+    if ((key_.get(place::vlan_tci) & kVlanPresent) == 0) return;
+    commit_changes();
+    std::uint16_t behind = 0;
+    if (!tags_.empty()) {
+      behind = tags_.back();
+      tags_.pop_back();
     }
-    key_.set(place::vlan_tci, has ? tci : 0);
+    emit(StepKind::pop_vlan, 0, behind);
+    tag_is(behind);
+  }
+  /// The key goes on saying what it knows of the packet; a tag that was there is behind the new
+  /// one.
+  void push_tag(std::uint32_t type, std::uint64_t tci) {
+    const std::uint64_t old = key_.get(place::vlan_tci);
+    if (tags_.size() >= kMaxTags) return end_with(DropReason::malformed, cookie_);
+    if ((old & kVlanPresent) != 0) tags_.push_back(static_cast<std::uint16_t>(old));
+    commit_changes();
+    emit(StepKind::push_vlan, type, tci & ~static_cast<std::uint64_t>(kVlanPresent));
+    tag_is(tci);
+  }
+  void tag_is(std::uint64_t tci) {
+    key_.set(place::vlan_tci, tci);
     constant_.w[place::vlan_tci.word] |= place::vlan_tci.ones() << place::vlan_tci.shift;
   }
   /// Changes of packet fields so far become steps, before something acts on the packet.
@@ -145,14 +167,19 @@ class Translator {
   }
 
   // --- tables ---
-  void visit(std::uint8_t table, int depth) {
+  void visit(std::uint8_t table, int depth, std::uint32_t as_port = Action::kSamePort) {
     if (nesting_ >= kMaxDepth || ++resubmits_ > kMaxResubmits) {
-      say(depth, fmt::format("table {}: too many resubmits", table));
-      return end_with(DropReason::resubmit_limit, cookie_);
+      say(depth, fmt::format("table {}: too many resubmits: the packet is dropped", table));
+      return give_up();
     }
     FlowMask looked;
     out_.tables.set(table);
+    // Another port is only looked up; the actions see the packet's own.
+    const std::uint64_t port_word = key_.w[0];
+    if (as_port != Action::kSamePort) key_.set(place::in_port, as_port);
     const auto* rule = view_.tables->lookup(table, key_, looked);
+    key_.w[0] = port_word;
+    if (as_port != Action::kSamePort) looked.set(place::in_port, 0);
     look(looked);
     if (rule == nullptr) {
       say_table(depth, table, nullptr);
@@ -167,39 +194,44 @@ class Translator {
     say_table(depth, table, *rule);
     suppose(DropReason::rule_drop, cookie_);
     const std::uint8_t outer_table = table_;
+    const Match* const outer_match = match_;
     table_ = table;
+    match_ = &installed.rule.match;
     ++nesting_;
     act(installed.rule.actions, depth);
     --nesting_;
     table_ = outer_table;
+    match_ = outer_match;
     cookie_ = outer_cookie;
   }
 
   void act(const std::vector<Action>& actions, int depth) {
     if (text_ && actions.empty()) say(depth, "drop", TraceLine::Kind::action);
     for (const Action& a : actions) {
-      if (ended_) return;
-      if (text_) say(depth, format_actions({a}), TraceLine::Kind::action);
+      if (ended_ || stopped_) break;
+      if (text_) say(depth, format_actions({a}, match_), TraceLine::Kind::action);
       action_depth_ = depth;
       // A table that the last action leads to is shown at the same depth: long chains stay
       // readable.
       one(a, &a == &actions.back() ? depth - 1 : depth);
     }
+    stopped_ = false;  // outer lists go on
   }
 
   void one(const Action& a, int depth) {
     switch (a.kind) {
       case ActionKind::output:
-        return output(a.port);
+        return output(a.port, a.max_length);
       case ActionKind::output_field: {
         look(a.source);
         return output(static_cast<std::uint32_t>(read_range(key_, a.source).low));
       }
       case ActionKind::in_port:
-        return output_to(in_port_, true);
+        return output_to(key_.get(place::in_port), true);
       case ActionKind::flood:
         for (const PortConfig& p : *view_.ports)
-          if (p.kind == PortKind::vm && p.number.value != in_port_) output(p.number.value);
+          if (p.kind == PortKind::vm && p.number.value != key_.get(place::in_port))
+            output(p.number.value);
         return;
       case ActionKind::drop:
         return end_with(a.reason, cookie_);
@@ -212,7 +244,7 @@ class Translator {
       case ActionKind::goto_table:
         return visit(static_cast<std::uint8_t>(a.table), depth + 1);
       case ActionKind::dec_ttl:
-        return decrement_ttl();
+        return decrement_ttl(a);
       case ActionKind::ct:
         return track(a);
       case ActionKind::ct_clear: {
@@ -227,13 +259,10 @@ class Translator {
       }
       case ActionKind::push_vlan:
         look(place::vlan_tci);
-        // A second tag would hide what the key says about the inner one.
-        if ((key_.get(place::vlan_tci) & kVlanPresent) != 0)
-          return end_with(DropReason::malformed, cookie_);
-        return set_tag(kVlanPresent);
+        return push_tag(a.number, kVlanPresent);
       case ActionKind::pop_vlan:
         look(place::vlan_tci);
-        return set_tag(0);
+        return pop_tag();
       case ActionKind::note:
         return;
       case ActionKind::arp_reply:
@@ -260,7 +289,7 @@ class Translator {
         return reject(a);
       case ActionKind::all:
         for (const PortConfig& p : *view_.ports)
-          if (p.number.value != in_port_) output(p.number.value);
+          if (p.number.value != key_.get(place::in_port)) output(p.number.value);
         return;
       case ActionKind::group:
         return group(a.number, depth);
@@ -307,6 +336,7 @@ class Translator {
     const FlowKey key = key_;
     const FlowMask constant = constant_, dirty = dirty_;
     const auto stack = stack_;
+    const auto tags = tags_;
     const bool ended = ended_;
     std::vector<Step> before = std::move(out_.steps);
     out_.steps.clear();
@@ -328,7 +358,8 @@ class Translator {
     constant_ = constant;
     dirty_ = dirty;
     stack_ = stack;
-    ended_ = ended;
+    tags_ = tags;
+    ended_ = ended || given_up_;
   }
 
   bool port_is_up(std::uint32_t number) const {
@@ -341,7 +372,7 @@ class Translator {
     const InstalledGroup* g = view_.groups == nullptr ? nullptr : view_.groups->find(id);
     if (g == nullptr || nesting_ >= kMaxDepth || ++resubmits_ > kMaxResubmits) {
       remark(g == nullptr ? "there is no such group" : "groups that lead to each other");
-      return suppose(g == nullptr ? DropReason::no_bucket : DropReason::resubmit_limit, cookie_, 2);
+      return g == nullptr ? suppose(DropReason::no_bucket, cookie_, 2) : give_up();
     }
     out_.counters.push_back(g->count);
     const auto& buckets = g->group.buckets;
@@ -516,26 +547,28 @@ class Translator {
   void resubmit(const Action& a, int depth) {
     const auto table =
         a.table == Action::kSameTable ? table_now() : static_cast<std::uint8_t>(a.table);
-    if (a.port == Action::kSamePort) return visit(table, depth + 1);
-    const std::uint64_t saved = key_.w[0], saved_constant = constant_.w[0],
-                        saved_dirty = dirty_.w[0];
-    key_.set(place::in_port, a.port);
-    constant_.w[0] |= 0xffffffff;
-    dirty_.w[0] |= 0xffffffff;
-    visit(table, depth + 1);
-    key_.w[0] = saved;
-    constant_.w[0] = saved_constant;
-    // A ct() in there may have told the packet's key the other port: say the old one again.
-    dirty_.w[0] = saved_dirty | 0xffffffff;
+    visit(table, depth + 1, a.port);
   }
   std::uint8_t table_now() const { return table_; }
 
-  void decrement_ttl() {
+  void decrement_ttl(const Action& a) {
     look(place::eth_type);
     if (!key_.is_ip4() && !key_.is_ip6()) return;
     look(place::nw_ttl);
     const std::uint64_t ttl = key_.get(place::nw_ttl);
-    if (ttl <= 1) return end_with(DropReason::ttl_expired, cookie_);
+    if (ttl <= 1) {
+      remark("the TTL is used up: no further action of this rule");
+      commit_changes();
+      for (const std::uint16_t id : a.ids.empty() ? std::vector<std::uint16_t>{0} : a.ids) {
+        emit(StepKind::packet_in, out_.controllers.size());
+        ControllerSpec spec;
+        spec.reason = 2;
+        spec.id = id;
+        out_.controllers.push_back({spec, table_now(), cookie_});
+      }
+      stopped_ = true;
+      return suppose(DropReason::ttl_expired, cookie_, 3);
+    }
     write(info(Field::nw_ttl), {0, ttl - 1}, {0, 0xff});
   }
 
@@ -590,6 +623,7 @@ class Translator {
     state.table = static_cast<std::uint8_t>(a.table);
     state.mirrored = mirrored_;
     state.stack = stack_;
+    state.tags = tags_;
     std::copy(key_.w.begin() + kPacketWords, key_.w.end(), state.metadata.begin());
     Step again;
     again.kind = StepKind::recirculate;
@@ -622,14 +656,20 @@ class Translator {
   }
 
   // --- output ---
-  void output(std::uint32_t port) {
-    if (port == in_port_) {
+  void output(std::uint32_t port, std::uint16_t max_length = 0) {
+    if (port == Action::kLocalPort) {
+      const auto local =
+          std::find_if(view_.ports->begin(), view_.ports->end(),
+                       [](const PortConfig& p) { return p.kind == PortKind::local; });
+      if (local != view_.ports->end()) port = local->number.value;
+    }
+    if (port == key_.get(place::in_port)) {
       remark("skipping output to input port");
       return suppose(DropReason::same_port, cookie_, 2);
     }
-    output_to(port, false);
+    output_to(port, false, max_length);
   }
-  void output_to(std::uint64_t number, bool back) {
+  void output_to(std::uint64_t number, bool back, std::uint16_t max_length = 0) {
     const PortConfig* port = view_.port(static_cast<std::uint32_t>(number));
     if (port == nullptr || !port->up) {
       remark(port == nullptr ? "there is no such port" : "the port is down");
@@ -639,6 +679,7 @@ class Translator {
     mirror_departure(number);
     Step step;
     step.value = cookie_;
+    step.zone = max_length;
     if (port->kind == PortKind::tunnel) {
       step.kind = StepKind::tunnel;
       if (!add_outer(*port, back, step.number)) {
@@ -677,6 +718,12 @@ class Translator {
     suppose(reason, cookie, 3);
     ended_ = true;
   }
+  /// Rules that lead to each other: the packet is dropped as a whole, whatever was done before, or
+  /// a loop would be an amplifier.
+  void give_up() {
+    given_up_ = true;
+    end_with(DropReason::resubmit_limit, cookie_);
+  }
   static bool takes_packet(StepKind k) {
     return k == StepKind::output || k == StepKind::tunnel || k == StepKind::recirculate ||
            k == StepKind::arp_reply || k == StepKind::nd_reply || k == StepKind::icmp_error ||
@@ -688,7 +735,7 @@ class Translator {
   static bool has_effect(StepKind k) {
     return takes_packet(k) || k == StepKind::commit || k == StepKind::track ||
            k == StepKind::aside || k == StepKind::meter || k == StepKind::learn ||
-           k == StepKind::mirror || k == StepKind::dns_reply;
+           k == StepKind::mirror || k == StepKind::dns_reply || k == StepKind::packet_in;
   }
   /// clone and aside are one with the steps that belong to them.
   static std::size_t length_at(const std::vector<Step>& steps, std::size_t at) {
@@ -720,6 +767,7 @@ class Translator {
     return true;
   }
   void finish() {
+    if (given_up_) out_.steps.clear();
     if (!put_last_taker_last(out_.steps))
       emit(StepKind::drop, static_cast<std::size_t>(reason_), reason_cookie_);
     for (unsigned i = kPacketWords; i < kKeyWords; ++i) out_.mask.w[i] = 0;
@@ -752,20 +800,24 @@ class Translator {
   const SwitchView& view_;
   RecirculationTable& recirculation_;
   FlowKey key_;
-  FlowMask constant_{};  // bits that no longer depend on the packet
-  FlowMask dirty_{};     // bits written since they were last made a step
-  std::uint64_t in_port_;
+  FlowMask constant_{};    // bits that no longer depend on the packet
+  FlowMask dirty_{};       // bits written since they were last made a step
+  std::uint64_t in_port_;  // where it came in, whatever rules have written over it since
   std::vector<TraceLine>* trace_;
   const bool text_;
   Decision out_{};
   std::uint64_t cookie_ = 0;
   std::vector<Ip6> stack_;
-  std::uint32_t mirrored_ = 0;  // by mirror: this packet has been copied
+  std::vector<std::uint16_t> tags_;  // behind the outermost
+  std::uint32_t mirrored_ = 0;       // by mirror: this packet has been copied
   int resubmits_ = 0;
   int nesting_ = 0;
   int action_depth_ = 0;
-  std::uint8_t table_ = 0;  // of the rule that is being carried out
+  std::uint8_t table_ = 0;        // of the rule that is being carried out
+  const Match* match_ = nullptr;  // its
   bool ended_ = false;
+  bool stopped_ = false;   // this list of actions
+  bool given_up_ = false;  // the rules loop
   int weight_ = 0;
   DropReason reason_ = DropReason::no_rule;
   std::uint64_t reason_cookie_ = 0;

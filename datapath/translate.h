@@ -29,6 +29,8 @@ struct FrozenState {
   std::array<std::uint64_t, kKeyWords - kPacketWords> metadata{};
   std::uint32_t mirrored = 0;  ///< mirrors that have copied it
   std::vector<Ip6> stack;      ///< of push and pop
+  std::vector<std::uint16_t>
+      tags;  ///< vlan_tci of the tags behind the outermost, the next one last
   auto operator<=>(const FrozenState&) const = default;
 };
 

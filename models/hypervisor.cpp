@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "datapath/checksum.h"
+#include "datapath/statement.h"
 #include "datapath/wire/wire.h"
 #include "models/control_stream.h"
 #include "models/hop.h"
@@ -86,9 +87,11 @@ void Hypervisor::start() {
     place->plug_in();
     if (agent_) agent_->port_up(place->local_port(), node_.now());
   }
-  for (const std::string& rule : config_.rules) {
-    const auto added = pipeline_.add_flow(rule);
-    WEFT_CHECK(added.ok(), "{}: {}", rule, added.ok() ? "" : added.error().text());
+  for (const std::string& line : config_.rules) {
+    const auto statement = datapath::parse_statement(line);
+    WEFT_CHECK(statement.ok(), "{}: {}", line, statement.ok() ? "" : statement.error().text());
+    const auto applied = pipeline_.apply(*statement);
+    WEFT_CHECK(applied.ok(), "{}: {}", line, applied.ok() ? "" : applied.error().text());
   }
   node_.context().arm(boot_timer_, node_.now() + (agent_ ? config_.boot_limit : Duration{}),
                       kBootTimer, 0, 0);

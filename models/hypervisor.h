@@ -80,7 +80,7 @@ struct HypervisorConfig {
   datapath::VtepConfig vtep;
   datapath::TunnelKind tunnel = datapath::TunnelKind::geneve;
   datapath::CacheOptions caches;
-  std::vector<std::string> rules;  ///< instead of a control plane's; ovs-ofctl's syntax
+  std::vector<std::string> rules;  ///< instead of a control plane's: lines of a switch file
   control::AgentOptions agent;
   NetConfig own_stack;
   Mac gateway_mac{};  ///< of the leaf's port: the own stack's static neighbour

@@ -9,6 +9,7 @@
 #include "analysis/trace/packet_fields.h"
 #include "analysis/trace/switches.h"
 #include "control/controller.h"
+#include "datapath/statement.h"
 #include "models/hypervisor.h"
 
 namespace weft::analysis {
@@ -205,7 +206,9 @@ class SwitchesAtRest final : public Switches {
   }
 
   static void add(Pipeline& to, const std::string& rule) {
-    const auto added = to.add_flow(rule);
+    const auto statement = datapath::parse_statement(rule);
+    WEFT_CHECK(statement.ok(), "'{}': {}", rule, statement.ok() ? "" : statement.error().text());
+    const auto added = to.apply(*statement);
     WEFT_CHECK(added.ok(), "a rule that the switch refuses: '{}': {}", rule,
                added.ok() ? "" : added.error().text());
   }

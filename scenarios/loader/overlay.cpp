@@ -1,7 +1,7 @@
 // The overlay: encapsulation, caches, the control plane and how it is reached.
 #include <fmt/format.h>
 
-#include "datapath/rule.h"
+#include "datapath/statement.h"
 #include "scenarios/loader/sections.h"
 
 namespace weft::scenarios {
@@ -137,41 +137,60 @@ void read_caches(Context& context, const YamlNode& section, datapath::CacheOptio
   keys.finish();
 }
 
-/// Lines of ovs-ofctl's syntax, as one text or as a list.
-void read_rules(Context& context, const YamlNode& node, std::vector<std::string>& rules) {
-  const auto add = [&](const Place& place, std::string_view line, std::size_t number) {
-    const auto rule = datapath::parse_rule(line);
-    if (rule) {
-      rules.emplace_back(line);
-    } else {
-      context.diag.error(place, fmt::format("rule {}: {}", number, rule.error().message),
-                         rule.error().place.column > 0
-                             ? fmt::format("column {} of `{}`", rule.error().place.column, line)
-                             : rule.error().remedy);
+/// Lines of a switch file, as one text or as a list.
+class RuleReader {
+ public:
+  RuleReader(Context& context, std::vector<std::string>& rules)
+      : context_(context), rules_(rules) {}
+
+  void read(const YamlNode& node) {
+    if (node.kind == YamlNode::Kind::sequence) {
+      for (const YamlNode* item : node.items)
+        if (const auto text = scalar_text(context_.diag, *item, "a rule")) add(item->place, *text);
+      return;
     }
-  };
-  if (node.kind == YamlNode::Kind::sequence) {
-    for (const YamlNode* item : node.items)
-      if (const auto text = scalar_text(context.diag, *item, "a rule")) {
-        add(item->place, *text, rules.size() + 1);
+    const auto text = scalar_text(context_.diag, node, "rules, one a line");
+    if (!text) return;
+    // A block's text begins in the line behind its '|'; of quoted text only the beginning is known.
+    const bool block = !node.quoted && text->find('\n') != std::string::npos;
+    Place place = node.place;
+    for (std::string_view rest = *text; !rest.empty();) {
+      const auto end = std::min(rest.find('\n'), rest.size());
+      const std::string_view line = rest.substr(0, end);
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      if (block) {
+        ++place.line;
+        place.column = 0;
       }
-    return;
+      if (line.find_first_not_of(" \t") != std::string_view::npos && line[0] != '#')
+        add(place, line);
+    }
+    if (rules_.empty())
+      context_.diag.error(node.place, "no rule: the switches would forward nothing",
+                          "leave `rules` out to have a control plane");
   }
-  const auto text = scalar_text(context.diag, node, "rules, one a line");
-  if (!text) return;
-  std::size_t number = 0;
-  for (std::string_view rest = *text; !rest.empty();) {
-    const auto end = std::min(rest.find('\n'), rest.size());
-    const std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    ++number;
-    if (line.find_first_not_of(" \t") != std::string_view::npos && line[0] != '#')
-      add(node.place, line, number);
+
+ private:
+  void add(const Place& place, std::string_view line) {
+    using Subject = datapath::Statement::Subject;
+    const auto s = datapath::parse_statement(line);
+    if (!s) {
+      const int column = s.error().place.column;
+      return context_.diag.error(
+          place, s.error().message,
+          column > 0 ? fmt::format("column {} of `{}`; {}", column, line, s.error().remedy)
+                     : s.error().remedy);
+    }
+    if (s->subject == Subject::port || s->subject == Subject::vtep)
+      return context_.diag.error(place, fmt::format("`{}` is the scenario's to say", line),
+                                 "ports are the VMs on the hypervisor, numbered from 1; the tunnel "
+                                 "endpoint comes with the underlay");
+    rules_.emplace_back(line);
   }
-  if (rules.empty())
-    context.diag.error(node.place, "no rule: the switches would forward nothing",
-                       "leave `rules` out to have a control plane");
-}
+
+  Context& context_;
+  std::vector<std::string>& rules_;
+};
 
 }  // namespace
 
@@ -225,7 +244,7 @@ void read_overlay(Context& context, const YamlNode* section) {
     keys.read_integer("port_queue", o.port_queue, 0, 1u << 24);
     keys.finish();
   }
-  if (const YamlNode* rules = reader.take("rules")) read_rules(context, *rules, overlay.rules);
+  if (const YamlNode* rules = reader.take("rules")) RuleReader(context, overlay.rules).read(*rules);
   if (const YamlNode* control = reader.take("control")) read_control(context, *control);
   reader.finish();
 }

@@ -80,6 +80,9 @@ class PipelineTwin {
     std::uint16_t zone = 0;
     datapath::CtResult ct;
     bool ended = false;
+    bool stopped = false;  // this list of actions
+    std::uint16_t tag_type = 0x8100;
+    std::vector<std::pair<std::uint16_t, std::uint64_t>> behind;  // tags: type and vlan_tci
     int weight = 0;
     DropReason reason = DropReason::no_rule;
     int takers = 0;         // actions that take the packet, whether they are reached or not
@@ -253,6 +256,8 @@ class PipelineTwin {
     copy.key = p.key;
     copy.mirrored = p.mirrored;
     copy.stack = p.stack;
+    copy.tag_type = p.tag_type;
+    copy.behind = p.behind;
     copy.in_port = p.in_port;
     copy.tracked = true;
     copy.zone = zone;
@@ -280,7 +285,17 @@ class PipelineTwin {
     if (!is_up(port)) return suppose(p, DropReason::no_port, 2);
     for (std::size_t i = 0; i < mirrors.size(); ++i)
       if (mirrors[i].to == std::vector{static_cast<std::uint32_t>(port)}) mirror(p, i);
-    if (take(p)) result_.out.push_back({static_cast<std::uint32_t>(port), p.key});
+    if (take(p)) result_.out.push_back({static_cast<std::uint32_t>(port), shown(p)});
+  }
+
+  /// The key as one reads it who looks through one tag.
+  static datapath::FlowKey shown(const One& p) {
+    if (p.behind.empty()) return p.key;
+    datapath::FlowKey k;
+    k.w[7] = p.key.w[7];
+    k.w[8] = p.key.w[8];
+    k.set(datapath::place::eth_type, p.behind.back().first);
+    return k;
   }
 
   bool is_up(std::uint64_t port) const {
@@ -298,7 +313,7 @@ class PipelineTwin {
     const auto output = mirrors[i].output;
     if ((p.mirrored >> i & 1) != 0 || p.in_port == output || !is_up(output)) return;
     p.mirrored |= 1u << i;
-    if (!p.exceeded) result_.out.push_back({output, p.key});
+    if (!p.exceeded) result_.out.push_back({output, shown(p)});
   }
 
   template <class Run>
@@ -321,9 +336,10 @@ class PipelineTwin {
   }
   void actions(One& p, const std::vector<datapath::Action>& list) {
     for (const datapath::Action& a : list) {
-      if (p.ended) return;
+      if (p.ended || p.stopped) break;
       act(p, a);
     }
+    p.stopped = false;
   }
 
   bool is_live(const datapath::Bucket& b) const {
@@ -458,13 +474,29 @@ class PipelineTwin {
       case ActionKind::dec_ttl: {
         if (!has(p.key, datapath::Prerequisite::ip)) return;
         const auto ttl = p.key.get(place::nw_ttl);
-        if (ttl <= 1) return end(p, DropReason::ttl_expired);
+        if (ttl <= 1) {
+          if (!p.exceeded) result_.controller.push_back(shown(p));
+          p.stopped = true;
+          return suppose(p, DropReason::ttl_expired, 3);
+        }
         return p.key.set(place::nw_ttl, ttl - 1);
       }
       case ActionKind::ct:
         return ct(p, a);
+      case ActionKind::push_vlan:
+        if (const auto tci = p.key.get(place::vlan_tci); tci != 0)
+          p.behind.emplace_back(p.tag_type, tci);
+        p.tag_type = static_cast<std::uint16_t>(a.number);
+        return p.key.set(place::vlan_tci, 0x1000);
       case ActionKind::pop_vlan:
-        return p.key.set(place::vlan_tci, 0);
+        if (p.behind.empty()) {
+          p.tag_type = 0x8100;
+          return p.key.set(place::vlan_tci, 0);
+        }
+        p.key.set(place::vlan_tci, p.behind.back().second);
+        p.tag_type = p.behind.back().first;
+        p.behind.pop_back();
+        return;
       case ActionKind::group:
         return group(p, a.number);
       case ActionKind::meter:
@@ -474,7 +506,7 @@ class PipelineTwin {
       case ActionKind::clone:
         return on_a_copy(p, [&](One& copy) { actions(copy, a.nested); });
       case ActionKind::controller:
-        if (take(p)) result_.controller.push_back(p.key);
+        if (take(p)) result_.controller.push_back(shown(p));
         return;
       case ActionKind::exit:
         p.ended = true;

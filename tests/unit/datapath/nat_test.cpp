@@ -17,7 +17,7 @@ using datapath::parse_nat;
 
 TEST_CASE("nat() as text, both ways", "[nat]") {
   for (const char* text :
-       {"src", "src=10.0.0.1", "dst=10.0.0.1:80", "src=10.0.0.1-10.0.0.9:1000-2000,random",
+       {"src", "dst", "src=10.0.0.1", "dst=10.0.0.1:80", "src=10.0.0.1-10.0.0.9:1000-2000,random",
         "src=10.0.0.1-10.0.0.9,persistent,hash", "dst=fd00::1-fd00::9", "dst=[fd00::1]:80",
         "src=[fd00::1]-[fd00::9]:80-90,random"}) {
     INFO(text);
@@ -33,7 +33,7 @@ TEST_CASE("nat() as text, both ways", "[nat]") {
   } wrong[] = {
       {"src=10.0.0.1,dst=10.0.0.2", 14, "nat() takes one of src and dst"},
       {"source=10.0.0.1", 1, "nat() has no 'source=10.0.0.1'"},
-      {"dst", 1, "dst has no address"},
+      {"dst=", 1, "dst has no address"},
       {"src=10.0.0.9-10.0.0.1", 5, "'10.0.0.9-10.0.0.1' is not a range of addresses"},
       {"src=fd00::1-fd00::9-1", 5, "'fd00::1-fd00::9-1' is not a range of addresses"},
       {"src=10.0.0.1:0", 14, "'0' is not a range of ports"},

@@ -245,7 +245,7 @@ TEST_CASE("dumps and traces", "[pipeline][text]") {
   CHECK(format_trace(trace, "br0") ==
         "Flow: tcp,in_port=1,vlan_tci=0x0000,dl_src=02:00:0a:00:01:02,"
         "dl_dst=02:00:0a:00:02:03,nw_src=10.0.1.2,nw_dst=10.0.2.3,nw_tos=0,nw_ecn=0,nw_ttl=64,"
-        "nw_frag=no,tp_src=40000,tp_dst=8080,tcp_flags=0x10\n"
+        "nw_frag=no,tp_src=40000,tp_dst=8080,tcp_flags=ack\n"
         "\n"
         "bridge(\"br0\")\n"
         "-------------\n"
@@ -260,9 +260,9 @@ TEST_CASE("dumps and traces", "[pipeline][text]") {
         "\n"
         "Final flow: tcp,tun_id=0x7,tun_dst=172.16.0.2,in_port=1,vlan_tci=0x0000,"
         "dl_src=02:00:0a:00:01:02,dl_dst=02:00:00:00:00:09,nw_src=10.0.1.2,nw_dst=10.0.2.3,"
-        "nw_tos=0,nw_ecn=0,nw_ttl=63,nw_frag=no,tp_src=40000,tp_dst=8080,tcp_flags=0x10\n"
+        "nw_tos=0,nw_ecn=0,nw_ttl=63,nw_frag=no,tp_src=40000,tp_dst=8080,tcp_flags=ack\n"
         "Megaflow: recirc_id=0,tcp,in_port=1,nw_dst=10.0.2.0/24,nw_ttl=64,tp_dst=8080\n"
-        "Datapath actions: set(dl_dst=02:00:00:00:00:09),set(nw_ttl=63),"
+        "Datapath actions: set(dl_dst=02:00:00:00:00:09,nw_ttl=63),"
         "vxlan(tun_id=0x7,dst=172.16.0.2)\n");
   REQUIRE(lab.pipeline.stats().packets == 0);  // a trace leaves nothing behind
   REQUIRE(lab.pipeline.stats().megaflows == 0);
@@ -325,6 +325,59 @@ TEST_CASE("damaged frames end as malformed, whatever the rules", "[pipeline]") {
     const std::string got = lab.send(lab.packet(f), port);
     REQUIRE((got == "2" || got == "drop(parse.malformed)" || got == "30"));
   }
+}
+
+TEST_CASE("rules that go are told of, if they ask for it", "[pipeline]") {
+  Lab lab;
+  lab.rules(
+      "send_flow_rem,priority=5,idle_timeout=2,cookie=7,udp,actions=output:2\n"
+      "send_flow_rem,priority=4,hard_timeout=3,actions=output:3\n"
+      "table=1,actions=drop");
+  lab.send(FlowSpec{.protocol = wire::kProtoUdp}, 1);
+  lab.send(FlowSpec{.protocol = wire::kProtoUdp}, 1);
+  lab.now += milliseconds(2500);
+  lab.pipeline.expire(lab.now, lab.outputs);
+  const auto idle = lab.pipeline.take_removed();
+  REQUIRE(idle.size() == 1);
+  CHECK(
+      idle[0].starts_with("reason=idle_timeout, duration=2.500s, cookie=0x7, table=0, "
+                          "n_packets=2, n_bytes="));
+  CHECK(idle[0].ends_with("priority=5,udp"));
+  lab.now += seconds(1);
+  lab.pipeline.expire(lab.now, lab.outputs);
+  const auto hard = lab.pipeline.take_removed();
+  REQUIRE(hard.size() == 1);
+  CHECK(hard[0].starts_with("reason=hard_timeout, duration=3.500s"));
+  lab.rules("send_flow_rem,arp,actions=drop\ndelete");
+  const auto deleted = lab.pipeline.take_removed();
+  REQUIRE(deleted.size() == 1);
+  CHECK(deleted[0].starts_with("reason=delete"));
+  CHECK(lab.pipeline.take_removed().empty());
+}
+
+TEST_CASE("check_overlap refuses what another rule of the priority may take", "[pipeline]") {
+  Lab lab;
+  lab.rules("priority=7,ip,nw_dst=10.0.0.0/8,actions=output:2");
+  CHECK_FALSE(lab.pipeline.add_flow("priority=7,check_overlap,tcp,actions=output:3").ok());
+  CHECK(lab.pipeline.add_flow("priority=8,check_overlap,tcp,actions=output:3").ok());
+  CHECK(lab.pipeline.add_flow("priority=7,check_overlap,ip,nw_dst=11.0.0.0/8,actions=drop").ok());
+  CHECK(lab.pipeline.add_flow("priority=7,check_overlap,ip,nw_dst=10.0.0.0/8,actions=drop").ok());
+  CHECK(lab.pipeline.dump_flows().size() == 3);
+}
+
+TEST_CASE("a packet can be cut on its way out", "[pipeline]") {
+  Lab lab;
+  lab.rules("actions=output(port=2,max_len=60),output:3,output(port=4,max_len=2000)");
+  REQUIRE(lab.send(FlowSpec{.protocol = wire::kProtoUdp, .payload = 500}, 1) == "2 3 4");
+  CHECK(lab.output_bytes(0).size() == 60);
+  CHECK(lab.output_bytes(1).size() == 542);
+  CHECK(lab.output_bytes(2).size() == 542);
+}
+
+TEST_CASE("LOCAL is the port of that kind", "[pipeline]") {
+  Lab lab;
+  lab.rules("actions=LOCAL");
+  CHECK(lab.send(FlowSpec{}, 1) == "30");
 }
 
 }  // namespace

@@ -74,7 +74,7 @@ const Case kCases[] = {
      "table=1,metadata=0x2/0xf,actions=output:3",
      tcp(), 1, "3"},
     {"TTL that is over", "ip,actions=set_field:1->nw_ttl,dec_ttl,output:2", tcp(), 1,
-     "drop(route.ttl)"},
+     "drop(route.ttl) controller"},
     {"untracked is not new",
      "table=0,ct_state=-trk,ip,actions=ct(table=1,zone=5)\n"
      "table=1,ct_state=+trk+new,actions=output:2",

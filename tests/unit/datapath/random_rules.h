@@ -75,8 +75,14 @@ class RandomRules {
     return m;
   }
 
-  /// Actions of a rule of table `table`; resubmits go to later tables of `tables` ones.
-  std::string actions(unsigned table, unsigned tables) {
+  /// Actions of a rule of table `table` with this match; resubmits go to later tables of `tables`
+  /// ones.
+  std::string actions(unsigned table, unsigned tables, const std::string& match) {
+    const std::string kind = match.substr(0, match.find(','));
+    const bool ip4 = kind == "ip" || kind == "tcp" || kind == "udp" || kind == "icmp";
+    const bool ip6 = kind == "ipv6" || kind == "tcp6" || kind == "udp6" || kind == "icmp6";
+    const std::string source = ip4 ? "NXM_OF_IP_SRC" : "NXM_OF_ETH_SRC";
+    const std::string target = ip4 ? "NXM_OF_IP_DST" : "NXM_OF_ETH_DST";
     std::string a;
     const auto add = [&a](const std::string& t) { a += (a.empty() ? "" : ",") + t; };
     if (below(8) == 0) return "drop";
@@ -96,16 +102,16 @@ class RandomRules {
           add("move:NXM_OF_IN_PORT[0..1]->NXM_NX_REG1[0..1]");
           break;
         case 3:
-          add("move:NXM_OF_IP_DST[0..1]->NXM_NX_REG2[0..1]");
+          add("move:" + target + "[0..1]->NXM_NX_REG2[0..1]");
           break;
         case 4:
           add("mod_dl_dst:02:00:00:00:00:0" + std::to_string(1 + below(4)));
           break;
         case 5:
-          add("set_field:10.0.1." + std::to_string(1 + below(4)) + "->ip_dst");
+          add("mod_nw_dst:10.0.1." + std::to_string(1 + below(4)));
           break;
         case 6:
-          add("set_field:" + std::to_string(80 + below(3)) + "->tcp_dst");
+          add("mod_tp_dst:" + std::to_string(80 + below(3)));
           break;
         case 7:
           add("dec_ttl");
@@ -117,7 +123,8 @@ class RandomRules {
           add("move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[]");
           break;
         case 10:
-          add("set_field:fd00::" + std::to_string(1 + below(4)) + "->ipv6_src");
+          if (ip6) add("set_field:fd00::" + std::to_string(1 + below(4)) + "->ipv6_src");
+          if (!ip6) add("push_vlan:" + std::string(below(2) == 0 ? "0x8100" : "0x88a8"));
           break;
         case 11:
           add(below(2) == 0 ? "pop_vlan" : "mod_vlan_vid:" + std::to_string(100 + below(2)));
@@ -134,8 +141,8 @@ class RandomRules {
           add("learn(table=" + std::to_string(tables - 1) +
               ",priority=" + std::to_string(below(5)) + (below(2) == 0 ? ",NXM_OF_IN_PORT[]" : "") +
               ",NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[]" +
-              (below(2) == 0 ? ",NXM_NX_REG0[0..1]=NXM_NX_REG1[0..1]" : "") +
-              ",load:NXM_OF_IP_SRC[0..7]->NXM_NX_REG2[0..7],output:NXM_OF_IN_PORT[])");
+              (below(2) == 0 ? ",NXM_NX_REG0[0..1]=NXM_NX_REG1[0..1]" : "") + ",load:" + source +
+              "[0..7]->NXM_NX_REG2[0..7],output:NXM_OF_IN_PORT[])");
           break;
         case 15:
           add("clone(" + std::string(below(2) == 0 ? "dec_ttl," : "mod_vlan_vid:7,") +
@@ -144,7 +151,7 @@ class RandomRules {
           break;
         case 16:
           add("push:NXM_NX_REG" + std::to_string(below(3)) + "[]");
-          if (below(2) == 0) add("pop:NXM_OF_IP_DST[0..1]");
+          if (below(2) == 0) add("pop:" + target + "[0..1]");
           break;
         case 17:
           add(below(2) == 0 ? "pop:NXM_NX_REG0[0..3]" : "controller(id=1)");
@@ -154,7 +161,7 @@ class RandomRules {
             add("resubmit(," + std::to_string(table + 1 + below(tables - table - 1)) + ")");
       }
     }
-    if (table + 1 < tables && below(3) == 0) {
+    if ((ip4 || ip6) && table + 1 < tables && below(3) == 0) {
       const auto next = std::to_string(table + 1 + below(tables - table - 1));
       const auto zone = below(2) == 0 ? "zone=" + std::to_string(below(2)) : "zone=NXM_NX_REG0[]";
       if (below(2) == 0)
@@ -203,7 +210,7 @@ class RandomRules {
     std::string m = match(true);
     return "table=" + std::to_string(table) + ",priority=" + std::to_string(below(5)) +
            ",cookie=" + std::to_string(below(100)) + (m.empty() ? "" : "," + m) +
-           ",actions=" + actions(table, tables);
+           ",actions=" + actions(table, tables, m);
   }
 
   FlowSpec packet() {

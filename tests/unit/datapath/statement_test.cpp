@@ -51,9 +51,25 @@ const Pair kPairs[] = {
     {"mirror select_dst_port=1,select_src_port=2,output_port=3",
      "mirror select_src_port=2,select_dst_port=1,output_port=3"},
     {"actions=learn(table=3,idle_timeout=5,fin_idle_timeout=3)", "!"},
-    {"actions=learn(hard_timeout=5,priority=3,cookie=9,eth_type=0x800,NXM_OF_IP_SRC[],load:5->reg0,"
+    {"send_flow_rem check_overlap no_packet_counts importance=5 actions=2",
+     "table=0,send_flow_rem,check_overlap,priority=32768,actions=output:2"},
+    {"meter=1 pktps burst stats bands=type=drop rate=1000 burst_size=10",
+     "meter meter=1,pktps,burst,band=type=drop,rate=1000,burst_size=10"},
+    {"group_id=1 type=all bucket=output:2 bucket=actions=mod_nw_ttl:5, output:3",
+     "group group_id=1,type=all,bucket=bucket_id:0,actions=output:2,"
+     "bucket=bucket_id:1,actions=set_field:5->nw_ttl,output:3"},
+    {"group insert_bucket group_id=1,command_bucket_id=first,bucket=bucket_id=7,weight:3,output:2",
+     "group insert_buckets group_id=1,command_bucket_id=first,bucket=bucket_id:7,weight:3,"
+     "actions=output:2"},
+    {"group insert_buckets group_id=1,bucket=output:2",
+     "group insert_buckets group_id=1,command_bucket_id=last,bucket=actions=output:2"},
+    {"group remove_buckets group_id=1,command_bucket_id=7",
+     "group remove_buckets group_id=1,command_bucket_id=7"},
+    {"ip,actions=learn(hard_timeout=5,priority=3,cookie=9,eth_type=0x800,NXM_OF_IP_SRC[],load:5->"
+     "reg0,"
      "output:in_port)",
-     "table=0,priority=32768,actions=learn(table=1,hard_timeout=5,priority=3,cookie=0x9,NXM_OF_ETH_"
+     "table=0,priority=32768,ip,actions=learn(table=1,hard_timeout=5,priority=3,cookie=0x9,NXM_OF_"
+     "ETH_"
      "TYPE[]=0x800,NXM_OF_IP_SRC[],load:0x5->NXM_NX_REG0[],output:NXM_OF_IN_PORT[])"},
     {"actions=controller,CONTROLLER:128,controller(reason=no_match,id=3,userdata=00.ff,max_len=9)",
      "table=0,priority=32768,actions=CONTROLLER:65535,CONTROLLER:128,controller(max_len=9,reason="
@@ -66,7 +82,7 @@ const Pair kPairs[] = {
      "table=0,priority=32768,actions=dhcp_reply(address=10.0.0.5,server=10.0.0.1,mac=02:00:00:00:00"
      ":01,dns=8.8.8.8,dns=1.1.1.1,lease=60,option43=0a0b)"},
     {"actions=write_metadata:5,set_vlan_vid:7",
-     "table=0,priority=32768,actions=set_field:0x5->metadata,set_field:7->dl_vlan"},
+     "table=0,priority=32768,actions=set_field:0x5->metadata,mod_vlan_vid:7"},
 };
 
 TEST_CASE("statements have one canonical text", "[statement]") {
@@ -139,19 +155,25 @@ const Wrong kWrong[] = {
     {"mirror select_all", 1, 8, "a mirror without an output", nullptr},
     {"actions=normal", 1, 9, "weft has no action 'normal'", nullptr},
     {"actions=learn(table=300)", 1, 21, "'300' is not a table", nullptr},
-    {"actions=learn(NXM_OF_IP_SRC[])", 1, 15,
+    {"ip,actions=learn(NXM_OF_IP_SRC[])", 1, 18,
      "nw_src exists only in some packets, and learn() does not say which", nullptr},
     {"actions=learn(limit=3)", 1, 15, "weft's learn() has no limit", "remove it"},
     {"actions=learn(NXM_OF_ETH_SRC[]=NXM_NX_REG0[])", 1, 15, "32 bits become 48 bits", nullptr},
-    {"actions=learn(load:5->nw_proto)", 1, 23, "nw_proto cannot be written", nullptr},
+    {"actions=learn(load:5->dl_type)", 1, 23, "dl_type cannot be written", nullptr},
     {"actions=controller(usrdata=00)", 1, 20, "controller() has no 'usrdata'",
      "did you mean userdata?"},
     {"actions=controller(userdata=0)", 1, 29, "userdata is bytes of two hexadecimal digits",
      nullptr},
     {"actions=meter:x", 1, 15, "'x' is not a meter", nullptr},
     {"actions=clone(outptu:1)", 1, 15, "unknown action 'outptu'", "did you mean output?"},
-    {"actions=pop:nw_proto", 1, 13, "nw_proto cannot be written", nullptr},
-    {"actions=exit,drop", 1, 14, "an action that is never reached", nullptr},
+    {"actions=pop:dl_type", 1, 13, "dl_type cannot be written", nullptr},
+    {"insert_buckets ip,actions=2", 1, 1, "insert_buckets is for groups", nullptr},
+    {"group insert_buckets command_bucket_id=x,group_id=1", 1, 40,
+     "'x' is not a value of command_bucket_id", nullptr},
+    {"actions=exit,drop", 1, 14, "drop beside other actions", nullptr},
+    {"actions=learn(NXM_OF_IP_SRC[])", 1, 15,
+     "NXM_OF_IP_SRC exists only in some packets, and the match does not say which",
+     "add ip to the match"},
     {"actions=dhcp_reply(address=10.0.0.5)", 1, 20, "dhcp_reply() without address, server and mac",
      nullptr},
     {"actions=dhcp_reply(adress=10.0.0.5)", 1, 20, "dhcp_reply() has no 'adress'",
