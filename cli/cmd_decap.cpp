@@ -34,6 +34,7 @@ struct Flags {
   bool json = false;
   bool only_tunnels = false;
   bool inner_vlan = false;
+  bool accept_zero = false;
   bool require_checksum = false;
   bool require_checksum6 = false;
   bool ignore_checksums = false;
@@ -106,6 +107,7 @@ Result<datapath::ReceiverOptions> read_options(const Flags& flags) {
     return Error{"--gre takes by-key, nvgre or gre, not '" + flags.gre + "'", {}, {}};
   }
   o.decap.vxlan_inner_vlan = flags.inner_vlan;
+  if (flags.accept_zero) o.decap.zero_checksum = datapath::ZeroChecksum::accept;
   if (flags.require_checksum6) o.decap.zero_checksum = datapath::ZeroChecksum::over_ipv4;
   if (flags.require_checksum) o.decap.zero_checksum = datapath::ZeroChecksum::refuse;
   o.decap.verify_checksum = !flags.ignore_checksums;
@@ -447,6 +449,8 @@ const Command command{
       app.add_option("--known-option", flags->known_options,
                      "Accept this critical GENEVE option as well as OVN's")
           ->type_name("CLASS:TYPE");
+      app.add_flag("--accept-zero-checksum", flags->accept_zero,
+                   "Accept UDP with checksum 0 from every tunnel (GENEVE over IPv6 too)");
       app.add_flag("--require-udp-checksum", flags->require_checksum,
                    "Drop UDP with checksum 0 (RFC 7348 and 8926 accept it)");
       app.add_flag("--require-udp-checksum6", flags->require_checksum6,

@@ -198,6 +198,7 @@ void limits(std::string_view fault) {
   ConnTrack table;
   CtOptions options;
   if (!fault.empty()) options.faults.set(fault);
+  options.early_drop = false;
   table.set_options(options);
   table.set_zone_limit(1, 3);
   CtPacket p;
@@ -208,7 +209,11 @@ void limits(std::string_view fault) {
     expect(table.commit(p, 1, Time{}).created, "a zone refused what its limit allows");
   }
   Switch s(fault, {"ip,actions=ct(commit,zone=4),output:2"});
-  s.pipeline->connection_tracking().set_zone_limit(4, 1);
+  ConnTrack& connections = s.pipeline->connection_tracking();
+  options = connections.options();
+  options.early_drop = false;
+  connections.set_options(options);
+  connections.set_zone_limit(4, 1);
   s.send_to({}, 1, "2", "the one connection of its zone");
   Spec second;
   second.src_port = 9;

@@ -152,6 +152,10 @@ const char* to_string(ChecksumFault fault) {
   return "?";
 }
 
+ChecksumFault verify_checksums(const Packet& packet, const datapath::ParsedHeaders& parsed) {
+  return verify_frame(packet, parsed);
+}
+
 ChecksumFault verify_checksums(const Packet& packet, bool inner) {
   const ParsedHeaders parsed = datapath::parse_headers(packet);
   const ChecksumFault fault = verify_frame(packet, parsed);

@@ -14,6 +14,9 @@
 namespace weft {
 
 class Packet;
+namespace datapath {
+struct ParsedHeaders;
+}
 
 /// Ones-complement sum as big-endian words, an odd last byte padded with zero; not folded.
 std::uint64_t sum_bytes(std::span<const std::uint8_t> bytes, std::uint64_t start = 0);
@@ -95,5 +98,7 @@ const char* to_string(ChecksumFault fault);
 /// With `inner`, also those of the frame inside a tunnel. A frame that cannot be parsed, a
 /// fragment, and an unknown protocol have nothing to check beyond what was reached.
 ChecksumFault verify_checksums(const Packet& packet, bool inner = false);
+/// The same for a frame that has been parsed, outer headers only.
+ChecksumFault verify_checksums(const Packet& packet, const datapath::ParsedHeaders& parsed);
 
 }  // namespace weft

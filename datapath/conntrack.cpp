@@ -8,8 +8,9 @@
 namespace weft::datapath {
 namespace {
 
-// What a full table or zone looks at before it refuses.
-constexpr std::uint32_t kReclaimWhenFull = 256;
+// What a full table or zone looks at before it gives up a connection, and before it refuses.
+constexpr std::uint32_t kReclaimWhenFull = 16;
+constexpr std::uint32_t kReclaimBeforeRefusing = 256;
 
 bool is_icmp(std::uint8_t protocol) {
   return protocol == wire::kProtoIcmp || protocol == wire::kProtoIcmpv6;
@@ -173,7 +174,7 @@ void ConnTrack::take_slot(std::uint32_t hash, std::uint32_t index) {
 ConnTrack::Zone& ConnTrack::zone_of(std::uint16_t zone) {
   auto it = std::lower_bound(zones_.begin(), zones_.end(), zone,
                              [](const Zone& z, std::uint16_t n) { return z.zone < n; });
-  if (it == zones_.end() || it->zone != zone) it = zones_.insert(it, Zone{zone, 0, 0});
+  if (it == zones_.end() || it->zone != zone) it = zones_.insert(it, Zone{.zone = zone});
   return *it;
 }
 
@@ -182,7 +183,7 @@ ConnTrack ConnTrack::over(const ConnTrack& base) {
   out.base_ = &base;
   out.policies_ = base.policies_;
   for (const Zone& z : base.zones_)
-    if (z.limit != 0) out.zones_.push_back({z.zone, 0, z.limit});
+    if (z.limit != 0) out.zones_.push_back({.zone = z.zone, .limit = z.limit});
   // Asked before a choice of NAT: replies of translated connections may be taken.
   out.translated_ = base.translated_;
   return out;
@@ -207,17 +208,85 @@ std::pair<std::uint32_t, std::uint32_t> ConnTrack::left_in_base(std::uint16_t zo
           base_->size_of_zone(zone) - static_cast<std::uint32_t>(here)};
 }
 
+bool ConnTrack::zone_full(const Zone& z, std::uint32_t others) const {
+  const std::uint32_t limit = z.limit != 0 ? z.limit : options_.zone_limit;
+  return limit != 0 && z.count + others >= limit && !options_.faults.ct_no_limits;
+}
+
 bool ConnTrack::has_room(std::uint16_t zone, Time now) {
+  bool zone_is_full = false;
   const auto full = [&] {
-    const Zone& z = zone_of(zone);
     const auto [others, others_here] = left_in_base(zone);
-    return live_ + others >= options_.max_connections ||
-           (z.limit != 0 && z.count + others_here >= z.limit && !options_.faults.ct_no_limits);
+    zone_is_full = zone_full(zone_of(zone), others_here);
+    return zone_is_full || live_ + others >= options_.max_connections;
   };
   if (!full()) [[likely]]
     return true;
   expire(now, kReclaimWhenFull);
+  if (!full()) return true;
+  if (options_.early_drop) {
+    if (base_ != nullptr) return base_->could_give_up(zone, zone_is_full);
+    Zone& asking = zone_of(zone);
+    Zone* payer = zone_is_full ? &asking : payer_for(asking);
+    if (payer != nullptr && give_up_oldest(*payer)) return !full();
+  }
+  expire(now, kReclaimBeforeRefusing);
   return !full();
+}
+
+// --- room ----------------------------------------------------------------------------------------
+
+void ConnTrack::list(std::uint32_t index) {
+  Zone& z = zone_of(entries_[index].zone);
+  links_[index] = {z.newest, kNone};
+  (z.newest == kNone ? z.oldest : links_[z.newest].newer) = index;
+  z.newest = index;
+  ++z.expendable;
+  if (z.zone != payer_ && z.expendable > runner_up_) runner_up_ = z.expendable;
+}
+
+void ConnTrack::unlist(std::uint32_t index) {
+  Zone& z = zone_of(entries_[index].zone);
+  const Link link = links_[index];
+  (link.older == kNone ? z.oldest : links_[link.older].newer) = link.newer;
+  (link.newer == kNone ? z.newest : links_[link.newer].older) = link.older;
+  --z.expendable;
+}
+
+bool ConnTrack::give_up_oldest(Zone& zone) {
+  if (zone.oldest == kNone) return false;
+  erase(zone.oldest);
+  ++early_drops_;
+  return true;
+}
+
+ConnTrack::Zone* ConnTrack::payer_for(Zone& asking) {
+  const auto it = std::lower_bound(zones_.begin(), zones_.end(), payer_,
+                                   [](const Zone& z, std::uint16_t n) { return z.zone < n; });
+  Zone* payer = it != zones_.end() && it->zone == payer_ ? &*it : nullptr;
+  if (payer == nullptr || payer->expendable == 0 ||
+      payer->expendable + payer->expendable / 64 < runner_up_) {
+    runner_up_ = 0;
+    payer = &zones_.front();
+    for (Zone& z : zones_) {
+      if (&z == payer) continue;
+      if (z.expendable > payer->expendable) {
+        runner_up_ = payer->expendable;
+        payer = &z;
+      } else {
+        runner_up_ = std::max(runner_up_, z.expendable);
+      }
+    }
+    payer_ = payer->zone;
+  }
+  // Nobody pays for one who holds more.
+  return payer->count < asking.count ? &asking : payer;
+}
+
+bool ConnTrack::could_give_up(std::uint16_t zone, bool zone_is_full) const {
+  return std::any_of(zones_.begin(), zones_.end(), [&](const Zone& z) {
+    return z.expendable != 0 && (z.zone == zone || !zone_is_full);
+  });
 }
 
 /// Fills in the tuple of the replies and inserts the connection.
@@ -294,6 +363,8 @@ std::uint32_t ConnTrack::insert(const Connection& c, std::uint32_t hash) {
   put_slot(hash, index);
   if (c.translated()) put_slot(hash_of(c.reply, c.zone), index);
   ++zone_of(c.zone).count;
+  links_.cover(index);
+  if (expendable(e)) list(index);
   ++live_;
   return index;
 }
@@ -310,6 +381,7 @@ void ConnTrack::set_label(Entry& e, Ip6 label) {
 
 void ConnTrack::erase(std::uint32_t index) {
   Entry& e = entries_[index];
+  if (expendable(e)) unlist(index);
   take_slot(hash_of(original_of(e), e.zone), index);
   if (e.reply != 0) {
     take_slot(hash_of(reply_of(e), e.zone), index);
@@ -326,13 +398,15 @@ void ConnTrack::erase(std::uint32_t index) {
 
 // --- tracking ------------------------------------------------------------------------------------
 
+const CtTimeouts& ConnTrack::zone_timeouts(std::uint16_t zone) const {
+  if (policies_.empty()) return options_.timeouts;
+  const auto it = std::lower_bound(policies_.begin(), policies_.end(), zone,
+                                   [](const auto& p, std::uint16_t z) { return p.first < z; });
+  return it != policies_.end() && it->first == zone ? it->second : options_.timeouts;
+}
+
 Duration ConnTrack::timeout_of(const Entry& e, TcpStep::Timer timer) const {
-  const CtTimeouts* t = &options_.timeouts;
-  if (!policies_.empty()) {
-    const auto it = std::lower_bound(policies_.begin(), policies_.end(), e.zone,
-                                     [](const auto& p, std::uint16_t z) { return p.first < z; });
-    if (it != policies_.end() && it->first == e.zone) t = &it->second;
-  }
+  const CtTimeouts* t = &zone_timeouts(e.zone);
   Duration by_state{};
   switch (e.state()) {
     case TcpState::none:
@@ -455,8 +529,10 @@ CtResult ConnTrack::go(const CtPacket& packet, std::uint16_t zone, Time now, Mod
     return answer_unknown(packet);
   }
   if (result.connection == 0 || mode != Mode::advance) return result;
+  const bool was_expendable = expendable(e);
   e.set_state(step.next);
   if (reply) e.bits |= Entry::kSeenReply;
+  if (was_expendable != expendable(e)) (was_expendable ? unlist(index) : list(index));
   if (step.kind == TcpStep::Kind::go) e.expires = now + timeout_of(e, step.timer);
   return result;
 }
@@ -568,8 +644,8 @@ std::uint32_t ConnTrack::size_of_zone(std::uint16_t zone) const {
 }
 
 std::size_t ConnTrack::memory() const {
-  return slots_.capacity() * sizeof(Slot) + entries_.memory() + tcp_.memory() + replies_.memory() +
-         labels_.memory() + zones_.capacity() * sizeof(Zone) +
+  return slots_.capacity() * sizeof(Slot) + entries_.memory() + links_.memory() + tcp_.memory() +
+         replies_.memory() + labels_.memory() + zones_.capacity() * sizeof(Zone) +
          policies_.capacity() * sizeof(policies_[0]);
 }
 

@@ -21,6 +21,15 @@
 // would break this is refused: with NAT for want of a free address and port (nat_exhausted),
 // without as a clash.
 //
+// Room. A connection is *expendable* while it is not (or no longer) a conversation: half-open or
+// closing TCP, and all else until a reply has been seen. When the table is full, the zone with the
+// most expendable connections gives up its oldest one for the new one (`early_drop`), unless it
+// holds fewer than the zone that asks: then that one gives up its own. A zone at its own limit
+// always gives up its own. Who has none to give is refused. So whoever floods loses connections of
+// the flood, and a port with few keeps them. Each zone lists its expendable ones by age, from when
+// they became expendable; picking one costs O(1), but for a look at all zones after the one that
+// pays has come down by 1/64.
+//
 // Storage: a connection is one cache line; TCP windows, the tuple of translated replies and labels
 // lie in slabs of their own and exist only where needed. An open-addressing table of (hash, index)
 // with linear probing and backward-shift deletion finds them. The hash is the same for both
@@ -41,6 +50,7 @@
 #include "base/net_types.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "datapath/conntrack_options.h"
 #include "datapath/conntrack_tcp.h"
 #include "datapath/faults.h"
 #include "datapath/nat.h"
@@ -92,32 +102,6 @@ struct CtPacket {
   TcpSegment tcp{};
 };
 CtPacket ct_packet(const Packet& packet, const ParsedHeaders& parsed);
-
-/// Linux's defaults.
-struct CtTimeouts {
-  Duration tcp_syn_sent = seconds(120);
-  Duration tcp_syn_received = seconds(60);
-  Duration tcp_established = seconds(432'000);
-  Duration tcp_fin_wait = seconds(120);
-  Duration tcp_close_wait = seconds(60);
-  Duration tcp_last_ack = seconds(30);
-  Duration tcp_time_wait = seconds(120);
-  Duration tcp_close = seconds(10);
-  Duration tcp_repeated = seconds(300);        ///< the same acknowledgement three times
-  Duration tcp_unacknowledged = seconds(300);  ///< data on its way
-  Duration udp = seconds(30);                  ///< only one direction seen
-  Duration udp_replied = seconds(120);
-  Duration icmp = seconds(30);
-  Duration other = seconds(600);
-  bool operator==(const CtTimeouts&) const = default;
-};
-
-struct CtOptions {
-  std::uint32_t max_connections = 1u << 20;
-  TcpPolicy tcp{};
-  CtTimeouts timeouts{};
-  Faults faults{};  ///< planted; only those of connections and NAT matter
-};
 
 /// ct(commit,...)
 struct CtCommit {
@@ -206,8 +190,12 @@ class ConnTrack {
   std::uint32_t size_of_zone(std::uint16_t zone) const;
   /// Bytes that the table owns.
   std::size_t memory() const;
+  /// Connections given up for others, ever.
+  std::uint64_t early_drops() const { return early_drops_; }
   /// 0: no limit of its own.
   void set_zone_limit(std::uint16_t zone, std::uint32_t limit);
+  /// Those of its policy, or everybody's.
+  const CtTimeouts& zone_timeouts(std::uint16_t zone) const;
   /// A timeout policy of its own.
   void set_zone_timeouts(std::uint16_t zone, const CtTimeouts& timeouts);
 
@@ -262,12 +250,18 @@ class ConnTrack {
   };
   /// How a lookup treats the state: look only; advance; advanced already for this packet.
   enum class Mode : std::uint8_t { peek, advance, settled };
-  struct Zone {
-    std::uint16_t zone;
-    std::uint32_t count;
-    std::uint32_t limit;
-  };
   static constexpr std::uint32_t kNone = UINT32_MAX;
+  struct Zone {
+    std::uint16_t zone = 0;
+    std::uint32_t count = 0;
+    std::uint32_t limit = 0;
+    std::uint32_t expendable = 0;                  ///< how many of them are
+    std::uint32_t oldest = kNone, newest = kNone;  ///< of those
+  };
+  /// Neighbours of an expendable connection in its zone's list.
+  struct Link {
+    std::uint32_t older, newer;
+  };
 
   /// The connection that the hash most likely names, or kNone.
   std::uint32_t likely(std::uint32_t hash) const;
@@ -296,6 +290,19 @@ class ConnTrack {
   CtResult::Refused make(Connection& connection, std::uint32_t hash, const NatSpec& nat, Time now,
                          std::uint32_t& index);
   bool has_room(std::uint16_t zone, Time now);
+  bool zone_full(const Zone& zone, std::uint32_t others) const;
+  /// The zone that gives up a connection when `asking` wants one more in a full table; or null.
+  Zone* payer_for(Zone& asking);
+  /// Gives up the zone's oldest expendable connection. False: it has none.
+  bool give_up_oldest(Zone& zone);
+  /// over(): whether the table below would find room.
+  bool could_give_up(std::uint16_t zone, bool zone_is_full) const;
+  static bool expendable(const Entry& e) {
+    return e.state() == TcpState::none ? !e.has(Entry::kSeenReply)
+                                       : e.state() != TcpState::established;
+  }
+  void list(std::uint32_t index);
+  void unlist(std::uint32_t index);
   /// Copies the connection of this tuple from `base_`, if there is one and it is not here already.
   void adopt(const CtTuple& tuple, std::uint16_t zone, Time now);
   /// How many of `base_`, and of its zone, have not been adopted.
@@ -314,6 +321,7 @@ class ConnTrack {
   std::vector<Slot> slots_;  ///< power of two
   std::uint32_t used_slots_ = 0;
   Slab<Entry> entries_;
+  Slab<Link> links_;  ///< by the numbers of entries_
   Slab<TcpTrack> tcp_;
   Slab<Reply> replies_;
   Slab<Ip6> labels_;
@@ -322,6 +330,9 @@ class ConnTrack {
   std::uint32_t live_ = 0;
   std::uint32_t translated_ = 0;
   std::uint32_t cursor_ = 0;
+  std::uint64_t early_drops_ = 0;
+  std::uint16_t payer_ = 0;             ///< the zone that paid last
+  std::uint32_t runner_up_ = 0;         ///< no other zone has more expendable connections
   const ConnTrack* base_ = nullptr;     ///< over(): whose connections these are, too
   std::vector<std::uint32_t> adopted_;  ///< of base_'s: indices, whatever became of them here
 };

@@ -77,11 +77,7 @@ struct OuterStep {
   OuterTemplate bytes{};
   std::uint32_t overhead = 0;  ///< bytes beyond the inner frame, outer Ethernet included
   std::uint32_t port = 0;      ///< the tunnel port
-  bool operator==(const OuterStep& o) const {
-    return port == o.port && encap.kind == o.encap.kind && encap.dst == o.encap.dst &&
-           encap.vni == o.encap.vni && encap.ports == o.encap.ports &&
-           encap.options == o.encap.options;
-  }
+  bool operator==(const OuterStep& o) const { return port == o.port && encap == o.encap; }
 };
 
 /// A rule in a table, with its statistics. Shared by the table and the decisions that use it, so

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "datapath/checksum.h"
 #include "datapath/pipeline_impl.h"
 #include "datapath/replies.h"
 #include "datapath/rewrite.h"
@@ -18,6 +19,9 @@ std::uint32_t frame_size_on_wire(const Packet& packet, const ParsedHeaders& pars
   if (packet.segment_size == 0) return packet.size();
   return std::min(packet.size(), std::uint32_t{parsed.payload} + packet.segment_size);
 }
+
+/// A fragment that connection tracking would like to see whole.
+bool is_part(const PassState& pass) { return pass.parsed.fragment != Fragment::none; }
 
 DropReason reason_behind(const IcmpErrorStep& e) {
   if (e.type == (e.source.is6 ? 3 : 11)) return DropReason::ttl_expired;
@@ -77,9 +81,11 @@ bool Pipeline::Impl::execute_steps(Pass& pass, const Decision& decision,
         change_tag(pass, step);
         break;
       case StepKind::track:
+        if (is_part(pass) && !put_together(pass, step.zone, result)) return false;
         track(pass, step);
         break;
       case StepKind::commit:
+        if (is_part(pass) && !put_together(pass, step.zone, result)) return false;
         if (const DropReason why = commit(pass, step, decision.commits[step.number]);
             why != DropReason::rule_drop) {
           drop(pass.packet, why, step.value, result);
@@ -249,6 +255,17 @@ void Pipeline::Impl::execute_aside(const Pass& pass, const Decision& decision,
 
 void Pipeline::Impl::to_tunnel(Pass& pass, const Step& step, const OuterStep& outer,
                                Outputs& result) {
+  if (pass.packet->fragment_size != 0) [[unlikely]] {
+    Packet* whole = step.last ? pass.packet : copy_of(pass, result);
+    Pass piece = pass;
+    Step own = step;
+    own.last = true;
+    return for_each_fragment(whole, result, [&](Packet* p) {
+      piece.packet = p;
+      piece.parsed = parse_headers(*p);
+      to_tunnel(piece, own, outer, result);
+    });
+  }
   const std::uint32_t frame = frame_size_on_wire(*pass.packet, pass.parsed);
   // STT cuts what does not fit; its frames have a limit of their own.
   const bool cuts = outer.encap.kind == TunnelKind::stt;
@@ -340,11 +357,7 @@ void Pipeline::Impl::change_tag(Pass& pass, const Step& step) {
     move_by(-4);
     if (parsed.l3 == 14 &&
         (parsed.eth_type == wire::kEtherVlan || parsed.eth_type == wire::kEtherQinQ)) {
-      parsed = parse_materialising(packet);
-      std::fill(pass.key.w.begin() + 7, pass.key.w.begin() + 14, 0);
-      pass.key.set(place::hw_src, 0);
-      std::fill(pass.key.w.begin() + 17, pass.key.w.begin() + kHeaderWords, 0);
-      extract(packet, parsed, pass.key);
+      reread(pass);
       if (!pass.translated) pass.ct_read = false;
       return;
     }
@@ -356,6 +369,70 @@ void Pipeline::Impl::change_tag(Pass& pass, const Step& step) {
       parsed.has_vlan ? wire::load_be<std::uint16_t>(packet.data() + 14) : std::uint16_t{0};
   pass.key.set(place::vlan_tci, parsed.has_vlan ? parsed.vlan_tci | kVlanPresent : 0);
   if (!pass.translated) pass.ct_read = false;
+}
+
+void Pipeline::Impl::reread(Pass& pass) {
+  pass.parsed = parse_materialising(*pass.packet);
+  std::fill(pass.key.w.begin() + 7, pass.key.w.begin() + 14, 0);
+  pass.key.set(place::hw_src, 0);
+  std::fill(pass.key.w.begin() + 17, pass.key.w.begin() + kHeaderWords, 0);
+  extract(*pass.packet, pass.parsed, pass.key);
+}
+
+void Pipeline::Impl::for_each_fragment(Packet* packet, Outputs& result,
+                                       const std::function<void(Packet*)>& then) {
+  WEFT_CHECK(world.pool != nullptr, "set_world() has not been called");
+  std::vector<Packet*> pieces;
+  const std::uint32_t size = std::exchange(packet->fragment_size, std::uint16_t{0});
+  cut_to_fragments(*packet, size, packet->fragment_id, *world.pool, world.new_packet_id, pieces);
+  result.created.insert(result.created.end(), pieces.begin(), pieces.end());
+  then(packet);
+  for (Packet* piece : pieces) then(piece);
+}
+
+bool Pipeline::Impl::put_together(Pass& pass, std::uint16_t zone, Outputs& result) {
+  const CtFragments& how = connections.options().fragments;
+  if (!how.reassemble) return true;
+  if (fragments_end != nullptr) {
+    fragments_end->push_back(pass.packet);
+    return false;
+  }
+  std::vector<Packet*> joined;
+  std::vector<GivenUp> given_up;
+  const auto outcome = ct_fragments.add(pass.owner, zone, *pass.packet, pass.parsed, how.limits,
+                                        pass.now, joined, given_up);
+  result.consumed.insert(result.consumed.end(), joined.begin(), joined.end());
+  give_up_parts(given_up, result);
+  switch (outcome) {
+    case FragmentStore::Outcome::held:
+      return false;
+    case FragmentStore::Outcome::duplicate:
+      drop(pass.packet, DropReason::part_duplicate, 0, result);
+      return false;
+    case FragmentStore::Outcome::refused:
+      drop(pass.packet, DropReason::part_overlap, 0, result);
+      return false;
+    case FragmentStore::Outcome::malformed:
+      drop(pass.packet, DropReason::malformed, 0, result);
+      return false;
+    case FragmentStore::Outcome::whole:
+      break;
+  }
+  reread(pass);
+  pass.ct_read = pass.tracked = pass.ct_hashed = false;
+  if (pass.parsed.ok()) return true;
+  drop(pass.packet, DropReason::malformed, 0, result);
+  return false;
+}
+
+CtPacket Pipeline::Impl::tracked_packet(Pass& pass) const {
+  const CtPacket out = ct_packet(*pass.packet, pass.parsed);
+  if (pass.packet->checksums_good != 0 || out.kind == CtPacket::Kind::invalid ||
+      !connections.options().verify_checksums)
+    return out;
+  if (verify_checksums(*pass.packet, pass.parsed) != ChecksumFault::ok) return {};
+  pass.packet->checksums_good = pass.parsed.fragment == Fragment::none ? 1 : 0;
+  return out;
 }
 
 void set_connection_fields(FlowKey& key, const ConnTrack& connections, const CtResult& result,
@@ -374,7 +451,7 @@ void set_connection_fields(FlowKey& key, const ConnTrack& connections, const CtR
 void Pipeline::Impl::read_for_tracking(Pass& pass, std::uint16_t zone) {
   if (pass.translated && zone != pass.ct_zone) pass.ct_read = pass.tracked = false;
   if (pass.ct_read) return;
-  pass.ct = ct_packet(*pass.packet, pass.parsed);
+  pass.ct = tracked_packet(pass);
   pass.ct_read = true;
   pass.ct_hashed = false;
   pass.translated = false;

@@ -33,7 +33,9 @@ std::uint64_t hash_packet_part(const FlowKey& key, std::uint64_t seed) {
 std::uint32_t hash_inner_flow(const FlowKey& key, std::uint64_t seed) {
   const auto& w = key.w;
   // Not ttl, tos and fragment bits: one flow keeps one port.
-  const std::uint64_t l4 = w[9] & 0xFFFFFFFF000000FFULL;
+  // Fragments count by addresses and protocol alone, the first like the later ones.
+  const bool fragment = (w[9] >> 24 & 0xff) != 0;
+  const std::uint64_t l4 = w[9] & (fragment ? 0xFFULL : 0xFFFFFFFF000000FFULL);
   std::uint64_t a = fold_multiply(w[7] ^ seed, w[8] ^ 0xE7037ED1A0B428DBULL);
   std::uint64_t b = fold_multiply(w[10] ^ w[11] ^ 0x8EBC6AF09C88C6E3ULL, w[12] ^ seed);
   a = fold_multiply(a ^ w[13], b ^ l4 ^ 0x589965CC75374CC3ULL);

@@ -35,6 +35,7 @@ void Packet::grow_tail(std::uint32_t header_size) {
 std::uint8_t* Packet::reset_headers(std::uint32_t n) {
   header_size_ = 0;
   route_hash = 0;
+  checksums_good = 0;
   head_ = kHeadroom;
   if (n > capacity_ - kHeadroom) [[unlikely]]
     grow_tail(n);
@@ -160,6 +161,9 @@ Packet* PacketPool::take() {
   p->segment_size = 0;
   p->corrupted = 0;
   p->observed = 0;
+  p->fragment_id = 0;
+  p->fragment_size = 0;
+  p->checksums_good = 0;
   p->base_ = p->storage_;
   p->capacity_ = Packet::kInlineStorage;
   p->head_ = Packet::kHeadroom;
@@ -201,6 +205,9 @@ Packet* PacketPool::clone(const Packet& original, PacketId id) {
   p->segment_size = original.segment_size;
   p->corrupted = original.corrupted;
   p->observed = original.observed;
+  p->fragment_id = original.fragment_id;
+  p->fragment_size = original.fragment_size;
+  p->checksums_good = original.checksums_good;
   return p;
 }
 

@@ -53,6 +53,13 @@ class Packet {
   std::uint16_t segment_size = 0;  ///< >0: a super-segment to be cut to this payload size
   std::uint8_t corrupted = 0;      ///< damaged on the wire; the next receiver drops it as bad_fcs
   std::uint8_t observed = 0;       ///< a trace follows it
+  std::uint32_t fragment_id = 0;   ///< identification of the fragments that it came in
+  /// >0: fragments were put together to this packet, of at most so many bytes of IP each; it is to
+  /// be cut to such again before it leaves the switch.
+  std::uint16_t fragment_size = 0;
+  /// The checksums of its (innermost) IP and layer 4 have been verified. Who changes bytes without
+  /// updating them sets it to 0.
+  std::uint8_t checksums_good = 0;
 
   Payload payload;
 

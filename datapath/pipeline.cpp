@@ -36,12 +36,21 @@ void Pipeline::Impl::index_ports() {
       particular_tunnels = particular_tunnels || !p.remote.is_zero() || p.key;
     }
   }
-  // What GRE is depends on whom it is for, unless both are here.
+  // What GRE is depends on whom it is for. Where both are here, keys tell them apart, and those
+  // that a gre port names are plain GRE's.
   const bool nvgre = tunnel_ports[static_cast<int>(TunnelKind::nvgre)] != 0;
   const bool gre = tunnel_ports[static_cast<int>(TunnelKind::gre)] != 0;
-  GreReading& reading = vtep.receiver.decap.gre;
-  if (nvgre != gre) reading = nvgre ? GreReading::nvgre : GreReading::gre;
-  receiver.read_gre_as(reading);
+  DecapOptions& reading = vtep.receiver.decap;
+  reading.gre_keys.clear();
+  if (nvgre != gre) {
+    reading.gre = nvgre ? GreReading::nvgre : GreReading::gre;
+  } else if (nvgre) {
+    reading.gre = GreReading::by_key;
+    for (const PortConfig& p : ports)
+      if (p.kind == PortKind::tunnel && p.tunnel == TunnelKind::gre && p.key)
+        reading.gre_keys.push_back(static_cast<std::uint32_t>(*p.key));
+  }
+  receiver.configure(vtep.receiver);
   tables.change_everything();
 }
 
@@ -103,7 +112,11 @@ Result<> Pipeline::apply(const Statement& st) {
       return {};
     case Statement::Subject::vtep:
       s.vtep = st.vtep;
-      s.tables.change_everything();
+      s.receiver.configure(s.vtep.receiver);
+      s.index_ports();
+      return {};
+    case Statement::Subject::ct:
+      s.change_tracking(st.ct);
       return {};
     case Statement::Subject::group:
       return s.change_group(st);
@@ -192,6 +205,28 @@ void Pipeline::Impl::change_meter(const Statement& st) {
   tables.change_everything();
 }
 
+void Pipeline::Impl::change_tracking(const CtStatement& st) {
+  if (st.zone) {
+    if (st.limit) connections.set_zone_limit(*st.zone, *st.limit);
+    if (!st.timeouts.empty()) {
+      CtTimeouts timeouts = connections.zone_timeouts(*st.zone);
+      for (const auto& [which, value] : st.timeouts) timeouts.*which = value;
+      connections.set_zone_timeouts(*st.zone, timeouts);
+    }
+    return;
+  }
+  CtOptions now = connections.options();
+  if (st.max_connections) now.max_connections = *st.max_connections;
+  if (st.limit) now.zone_limit = *st.limit;
+  if (st.early_drop) now.early_drop = *st.early_drop;
+  if (st.verify_checksums) now.verify_checksums = *st.verify_checksums;
+  if (st.reassemble) now.fragments.reassemble = *st.reassemble;
+  if (st.loose) now.tcp.loose = *st.loose;
+  if (st.liberal) now.tcp.liberal = *st.liberal;
+  for (const auto& [which, value] : st.timeouts) now.timeouts.*which = value;
+  connections.set_options(now);
+}
+
 // --- bursts ---
 
 void Pipeline::process(std::span<Packet* const> burst, PortNo in_port, Time now, Outputs& result) {
@@ -245,7 +280,10 @@ Pipeline::Impl::Arrival Pipeline::Impl::arrive(Pass& pass, Outputs& result) {
   Packet* packet = pass.packet;
   const ParsedHeaders outer = parse_materialising(*packet);
   const DecapOptions& reading = vtep.receiver.decap;
-  const TunnelKind kind = tunnel_kind_of(*packet, outer, reading.ports, reading.gre);
+  if (outer.ok() && outer.ip_proto == wire::kProtoGre)
+    ensure_headers(*packet, std::min(outer.l3_end, outer.payload + 12u));
+  const TunnelKind kind =
+      tunnel_kind_of(*packet, outer, reading.ports, reading.gre, reading.gre_keys);
   const bool part = outer.fragment != Fragment::none;
   if (!part && (kind == TunnelKind::none || tunnel_ports[static_cast<int>(kind)] == 0))
     return {Arrival::Kind::local};
@@ -458,7 +496,7 @@ void Pipeline::Impl::fetch_connections(std::span<Pass* const> look_up, Megaflow*
   for (std::size_t i = 0; i < look_up.size(); ++i) {
     if (found[i] == nullptr || !found[i]->shared->tracks_first) continue;
     Pass& pass = *look_up[i];
-    pass.ct = ct_packet(*pass.packet, pass.parsed);
+    pass.ct = tracked_packet(pass);
     pass.ct_hash_zone = found[i]->decision().steps[0].zone;
     pass.ct_hash = connections.hash(pass.ct, pass.ct_hash_zone);
     pass.ct_read = pass.ct_hashed = any = true;
@@ -632,6 +670,7 @@ void Pipeline::expire(Time now, Outputs& result) {
   expire(now);
   std::vector<GivenUp> given_up;
   impl_->receiver.expire(now, given_up);
+  impl_->ct_fragments.expire(now, given_up);
   impl_->give_up_parts(given_up, result);
 }
 

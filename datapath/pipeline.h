@@ -30,6 +30,7 @@
 #include "datapath/cache_options.h"
 #include "datapath/match.h"
 #include "datapath/packet.h"
+#include "datapath/tunnel/endpoint.h"
 #include "datapath/tunnel/receiver.h"
 #include "datapath/tunnel/tunnel.h"
 #include "datapath/verdict.h"
@@ -55,7 +56,8 @@ struct PortConfig {
   /// flow. What arrives enters at the port whose `remote` and `key` say the most about it.
   IpAddress remote{};  ///< zero: from the flow
   std::optional<std::uint64_t> key{};
-  bool up = true;  ///< false: nothing is sent there, and groups that watch it know
+  EncapChoices sends{};  ///< tunnel: for what it sends; over the endpoint's
+  bool up = true;        ///< false: nothing is sent there, and groups that watch it know
 };
 
 /// This hypervisor's tunnel endpoint.
@@ -64,8 +66,7 @@ struct VtepConfig {
   Mac mac{};                          ///< outer Ethernet source
   Mac next_hop{};                     ///< outer Ethernet destination: the leaf's port
   std::uint32_t underlay_mtu = 9000;  ///< bytes of IP packet
-  std::uint8_t ttl = 64;
-  bool udp_checksum = true;  ///< GENEVE; VXLAN sends zero over IPv4 as RFC 7348 advises
+  EncapChoices sends{};  ///< choices for all its tunnels
   /// STT's context id is the network and the logical ports (tun_id and tun_metadata0 of the flow),
   /// not 64 bits of tun_id.
   bool stt_ports = false;

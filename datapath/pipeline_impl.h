@@ -9,11 +9,14 @@
 #include "datapath/conntrack.h"
 #include "datapath/extract.h"
 #include "datapath/faults.h"
+#include "datapath/fragment_store.h"
 #include "datapath/pipeline.h"
 #include "datapath/translate.h"
 #include "datapath/upcall_queue.h"
 
 namespace weft::datapath {
+
+struct CtStatement;
 
 /// "output" and "set(...)" as dump_megaflows prints them, for a packet with this key.
 std::string format_steps(const Decision& decision, const FlowKey& key);
@@ -70,6 +73,8 @@ struct Pipeline::Impl {
   MegaflowCache megaflows;
   ExactMatchCache exact;
   ConnTrack connections;
+  FragmentStore ct_fragments;
+  std::vector<Packet*>* fragments_end = nullptr;  // a dry run: where fragments that would wait go
   TunnelReceiver receiver;
   std::uint32_t tunnel_sequence = 0;  // names STT frames, numbers GRE packets
   Faults faults;
@@ -106,6 +111,7 @@ struct Pipeline::Impl {
   Result<> add_rule(Rule rule);
   Result<> change_group(const Statement& st);
   void change_meter(const Statement& st);
+  void change_tracking(const CtStatement& st);
   /// Up to MegaflowCache::kBurst packets: parses all, looks up all, executes one after the other.
   void burst(std::span<Packet* const> packets, const PortConfig& port, Time now, Outputs& result);
   void parse(Pass& pass);
@@ -164,8 +170,18 @@ struct Pipeline::Impl {
   Packet* copy_of(Pass& pass, Outputs& result);
   void output(Packet* packet, std::uint32_t port, Outputs& result,
               Output::Kind kind = Output::Kind::forwarded) {
+    if (packet->fragment_size != 0) [[unlikely]]
+      return for_each_fragment(packet, result, [&](Packet* p) {
+        result.out.push_back({p, PortNo{port}, kind});
+      });
     result.out.push_back({packet, PortNo{port}, kind});
   }
+  /// Cuts what was put together for connection tracking to fragments again.
+  void for_each_fragment(Packet* packet, Outputs& result, const std::function<void(Packet*)>& then);
+  /// ct() of a fragment: true if the packet is whole now; false if it waits, or has gone.
+  bool put_together(Pass& pass, std::uint16_t zone, Outputs& result);
+  /// Reads a frame whose layout has changed; registers and tunnel fields of the key stay.
+  void reread(Pass& pass);
   void drop(Packet* packet, DropReason reason, std::uint64_t cookie, Outputs& result) {
     result.dropped.push_back({packet, reason, cookie});
   }
@@ -182,6 +198,8 @@ struct Pipeline::Impl {
   void track(Pass& pass, const Step& step);
   DropReason commit(Pass& pass, const Step& step, const CtCommit& what);
   void read_for_tracking(Pass& pass, std::uint16_t zone);
+  /// What connection tracking needs of the packet; invalid if a checksum is wrong.
+  CtPacket tracked_packet(Pass& pass) const;
   void translate_if_due(Pass& pass);
   void icmp_error(Pass& pass, const IcmpErrorStep& error, Outputs& result);
   void reply(Pass& pass, const Step& step, Outputs& result);

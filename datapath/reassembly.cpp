@@ -282,4 +282,115 @@ bool join_fragments(const std::vector<Part>& parts, Packet& into) {
   return true;
 }
 
+namespace {
+
+/// Where the fragment header belongs: behind hop-by-hop options and what routers on the way read.
+FragmentHeader6 place_for_fragment_header(std::span<const std::uint8_t> bytes, std::uint32_t l3) {
+  FragmentHeader6 at{l3 + static_cast<std::uint32_t>(sizeof(wire::Ipv6Header)), l3 + 6};
+  FragmentHeader6 out = at;
+  for (int i = 0; i <= 8 && at.at + 8 <= bytes.size(); ++i) {
+    const std::uint8_t next = bytes[at.named_at];
+    if (next != wire::kProtoHopByHop && next != wire::kProtoRouting &&
+        next != wire::kProtoDestinationOptions)
+      break;
+    at.named_at = at.at;
+    at.at += wire::at<wire::Ipv6ExtensionHeader>(bytes.data() + at.at).bytes();
+    // Destination options go along only where a routing header follows them.
+    if (next != wire::kProtoDestinationOptions && at.at <= bytes.size()) out = at;
+  }
+  return out;
+}
+
+/// RFC 791: only options with the copied flag are in every fragment; the others become padding.
+void blank_options(std::span<std::uint8_t> options) {
+  constexpr std::uint8_t kEnd = 0, kNop = 1, kCopied = 0x80;
+  for (std::size_t i = 0; i < options.size() && options[i] != kEnd;) {
+    if (options[i] == kNop) {
+      ++i;
+      continue;
+    }
+    if (i + 1 >= options.size() || options[i + 1] < 2) return;
+    const std::size_t n = std::min<std::size_t>(options[i + 1], options.size() - i);
+    if ((options[i] & kCopied) == 0) std::fill_n(options.begin() + static_cast<long>(i), n, kNop);
+    i += n;
+  }
+}
+
+/// What a fragment's headers say of its place.
+void place_fragment(std::span<std::uint8_t> prefix, std::uint32_t l3, std::uint32_t offset,
+                    std::uint32_t size, bool more, std::uint32_t fragment_header) {
+  const auto units = static_cast<std::uint16_t>(offset / 8);
+  if (fragment_header == 0) {
+    auto& ip = wire::at<wire::Ipv4Header>(prefix.data() + l3);
+    if (offset != 0) blank_options(prefix.subspan(l3 + sizeof ip, ip.header_length() - sizeof ip));
+    ip.total_length = static_cast<std::uint16_t>(ip.header_length() + size);
+    ip.flags_fragment =
+        static_cast<std::uint16_t>(units | (more ? wire::Ipv4Header::kMoreFragments : 0));
+    ip.checksum = 0;
+    ip.checksum = checksum_of({prefix.data() + l3, ip.header_length()});
+    return;
+  }
+  auto& ip = wire::at<wire::Ipv6Header>(prefix.data() + l3);
+  ip.payload_length =
+      static_cast<std::uint16_t>(prefix.size() - l3 - sizeof(wire::Ipv6Header) + size);
+  wire::store_be(prefix.data() + fragment_header + 2,
+                 static_cast<std::uint16_t>(units << 3 | (more ? 1 : 0)));
+}
+
+}  // namespace
+
+void cut_to_fragments(Packet& packet, std::uint32_t mtu, std::uint32_t id, PacketPool& pool,
+                      const std::function<PacketId()>& new_id, std::vector<Packet*>& more) {
+  const ParsedHeaders parsed = parse_materialising(packet);
+  if (parsed.ip_version == 0 || parsed.fragment != Fragment::none) return;
+  if (parsed.l3_end < packet.size()) trim_frame(packet, parsed.l3_end);
+  if (parsed.l3_end - parsed.l3 <= mtu) return;
+  const auto headers = packet.headers();
+  std::uint32_t begin = 0;  // of the data
+  std::vector<std::uint8_t> prefix;
+  std::uint32_t fragment_header = 0;
+  if (parsed.is_ipv4()) {
+    begin = parsed.l3 + wire::at<wire::Ipv4Header>(headers.data() + parsed.l3).header_length();
+    prefix.assign(headers.begin(), headers.begin() + begin);
+  } else {
+    const auto at = place_for_fragment_header(headers, parsed.l3);
+    begin = fragment_header = at.at;
+    prefix.assign(headers.begin(), headers.begin() + begin);
+    const std::uint8_t next = prefix[at.named_at];
+    prefix[at.named_at] = wire::kProtoFragment;
+    prefix.insert(prefix.end(), {next, 0, 0, 0, 0, 0, 0, 0});
+    wire::store_be(prefix.data() + fragment_header + 4, id);
+  }
+  const std::uint32_t total = parsed.l3_end - begin;
+  const auto around = static_cast<std::uint32_t>(prefix.size()) - parsed.l3;
+  const std::uint32_t room = mtu < around + 8 ? 8 : (mtu - around) / 8 * 8;
+  const auto fill = [&](Packet& out, std::uint32_t from, std::uint32_t size) {
+    // What of the data lies in the header area is copied, the rest is shared.
+    const std::uint32_t in_headers = packet.header_size() - begin;
+    const std::uint32_t copied = from < in_headers ? std::min(size, in_headers - from) : 0;
+    std::vector<std::uint8_t> head = prefix;
+    place_fragment(head, parsed.l3, from, size, from + size < total, fragment_header);
+    head.insert(head.end(), headers.begin() + begin + from,
+                headers.begin() + begin + from + copied);
+    Payload rest;
+    if (size > copied) rest = packet.payload.slice(from + copied - in_headers, size - copied);
+    std::memcpy(out.reset_headers(static_cast<std::uint32_t>(head.size())), head.data(),
+                head.size());
+    out.payload = std::move(rest);
+  };
+  for (std::uint32_t from = room; from < total; from += room) {
+    Packet* piece = pool.take();
+    piece->id = new_id();
+    piece->parent = packet.id;
+    piece->born = packet.born;
+    piece->tenant = packet.tenant;
+    piece->flow = packet.flow;
+    piece->pair = packet.pair;
+    piece->observed = packet.observed;
+    fill(*piece, from, std::min(room, total - from));
+    more.push_back(piece);
+  }
+  fill(packet, 0, std::min(room, total));
+}
+
 }  // namespace weft::datapath

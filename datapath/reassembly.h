@@ -16,6 +16,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -23,16 +24,10 @@
 #include "base/time.h"
 #include "datapath/packet.h"
 #include "datapath/parse.h"
+#include "datapath/reassembly_limits.h"
 #include "datapath/verdict.h"
 
 namespace weft::datapath {
-
-struct ReassemblyLimits {
-  std::uint32_t packets = 256;     ///< incomplete at a time
-  std::uint64_t bytes = 8u << 20;  ///< of frames that wait, headers and payload
-  Duration timeout = seconds(1);   ///< from the first part on
-  bool ignore_gaps = false;        ///< a planted fault (faults.h): the last part completes it
-};
 
 /// Which packet a part is of. `id`: IP identification or STT frame id; `ports`: STT's, else 0.
 struct PartKey {
@@ -79,6 +74,8 @@ class Reassembly {
   /// Gives up everything.
   void clear(std::vector<GivenUp>& given_up);
 
+  /// For what comes from now on.
+  void set_limits(const ReassemblyLimits& limits) { limits_ = limits; }
   std::size_t packets() const { return whole_.size(); }
   std::uint64_t bytes() const { return bytes_; }
 
@@ -121,5 +118,11 @@ FragmentPlace fragment_place(Packet& packet, const ParsedHeaders& parsed);
 /// The whole packet of all fragments, in `into`: the first one's IP header, no longer a fragment's.
 /// False, and `into` is spoilt, if the whole is longer than an IP packet can be.
 bool join_fragments(const std::vector<Part>& parts, Packet& into);
+
+/// Cuts an IP packet into fragments whose IP packets have at most `mtu` bytes, all numbered `id`:
+/// `packet` becomes the first, copies of its headers from `pool` carry the others, which are
+/// appended to `more` in order. An IPv4 packet keeps its own identification. What fits stays whole.
+void cut_to_fragments(Packet& packet, std::uint32_t mtu, std::uint32_t id, PacketPool& pool,
+                      const std::function<PacketId()>& new_id, std::vector<Packet*>& more);
 
 }  // namespace weft::datapath

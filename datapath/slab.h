@@ -33,6 +33,11 @@ class Slab {
     return size_++;
   }
   void give(std::uint32_t i) { free_.push_back(i); }
+  /// Has room for the number `i`; for a slab that follows another's numbers, and takes none itself.
+  void cover(std::uint32_t i) {
+    for (; size_ <= i; ++size_)
+      if (size_ % kBlock == 0) blocks_.push_back(std::make_unique<T[]>(kBlock));
+  }
 
   /// One more than the highest number ever taken.
   std::uint32_t size() const { return size_; }

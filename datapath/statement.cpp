@@ -2,9 +2,13 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
+#include <map>
+#include <span>
 
 #include "base/names.h"
+#include "base/units.h"
 
 namespace weft::datapath {
 namespace {
@@ -72,17 +76,18 @@ Result<> for_each_item(Rest rest, Visit visit) {
 
 template <class T>
 Result<> number_into(T& target, std::string_view name, std::string_view text, std::uint64_t limit,
-                     int column) {
+                     int column, std::uint64_t least = 0) {
   std::string_view digits = text;
   const bool hex = digits.starts_with("0x");
   if (hex) digits.remove_prefix(2);
   std::uint64_t v = 0;
   const auto [end, e] =
       std::from_chars(digits.data(), digits.data() + digits.size(), v, hex ? 16 : 10);
-  if (digits.empty() || e != std::errc{} || end != digits.data() + digits.size() || v > limit)
+  if (digits.empty() || e != std::errc{} || end != digits.data() + digits.size() || v > limit ||
+      v < least)
     return Error{fmt::format("'{}' is not a value of {}", text, name),
                  {"", 0, column},
-                 fmt::format("write a number from 0 to {}", limit)};
+                 fmt::format("write a number from {} to {}", least, limit)};
   target = static_cast<T>(v);
   return {};
 }
@@ -108,29 +113,180 @@ Error unknown_key(std::string_view what, std::string_view key, int column,
           near.empty() ? "it takes " + all : fmt::format("did you mean {}?", near)};
 }
 
+/// A choice about what tunnels send; false: `name` is none.
+Result<bool> choice(EncapChoices& choices, std::string_view name, std::string_view value,
+                    int column) {
+  auto done = set_choice(choices, name, value);
+  if (done) return done;
+  Error e = done.error();
+  e.message = fmt::format("{}: {}", name, e.message);
+  e.place.column = column;
+  return e;
+}
+
+/// One word of several: its number.
+Result<> word_into(std::size_t& target, std::string_view name, std::string_view text,
+                   std::span<const std::string_view> words, int column) {
+  std::string all;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == text) return target = i, Result<>{};
+    all += (i == 0 ? "" : ", ") + std::string(words[i]);
+  }
+  return Error{
+      fmt::format("'{}' is not a value of {}", text, name), {"", 0, column}, "write one of " + all};
+}
+
+constexpr std::string_view kFragmentWords[] = {"reassemble", "refuse"};
+constexpr std::string_view kZeroWords[] = {"by_rfc", "accept", "ipv4", "refuse"};
+constexpr std::string_view kTrackedWords[] = {"invalid", "reassemble"};
+constexpr std::string_view kKeepWords[] = {"keep", "copy"};
+
 Result<VtepConfig> parse_vtep(Rest rest) {
   VtepConfig v;
-  const std::vector<std::string> keys = {"address", "mac", "next_hop",
-                                         "mtu",     "ttl", "udp_checksum"};
+  std::vector<std::string> keys = {"address",    "mac",       "next_hop",
+                                   "mtu",        "fragments", "zero_checksum",
+                                   "decap_dscp", "decap_ttl", "verify_checksum"};
+  keys.insert(keys.end(), choice_names().begin(), choice_names().end());
+  int mtu_at = rest.column;
   auto done = for_each_item(
       rest, [&](std::string_view name, std::string_view value, int column) -> Result<> {
         const int at = column + static_cast<int>(name.size()) + 1;
+        ReceiverOptions& r = v.receiver;
+        std::size_t word = 0;
         if (name == "address") return put(v.address, weft::parse_ip(value), at);
         if (name == "mac") return put(v.mac, parse_mac(value), at);
         if (name == "next_hop") return put(v.next_hop, parse_mac(value), at);
-        if (name == "mtu") return number_into(v.underlay_mtu, name, value, 65535, at);
-        if (name == "ttl") return number_into(v.ttl, name, value, 255, at);
-        if (name == "udp_checksum") return number_into(v.udp_checksum, name, value, 1, at);
-        return unknown_key("vtep", name, column, keys);
+        if (name == "mtu") {
+          mtu_at = at;
+          return number_into(v.underlay_mtu, name, value, 65535, at, 576);
+        }
+        if (name == "fragments") {
+          auto ok = word_into(word, name, value, kFragmentWords, at);
+          r.refuse_fragments = word == 1;
+          return ok;
+        }
+        if (name == "zero_checksum") {
+          auto ok = word_into(word, name, value, kZeroWords, at);
+          r.decap.zero_checksum = static_cast<ZeroChecksum>(word);
+          return ok;
+        }
+        if (name == "decap_dscp" || name == "decap_ttl") {
+          auto ok = word_into(word, name, value, kKeepWords, at);
+          (name == "decap_ttl" ? r.decap.copy_ttl : r.decap.copy_dscp) = word == 1;
+          return ok;
+        }
+        if (name == "verify_checksum")
+          return number_into(r.decap.verify_checksum, name, value, 1, at);
+        const auto chosen = choice(v.sends, name, value, at);
+        if (!chosen) return chosen.error();
+        if (!*chosen) return unknown_key("vtep", name, column, keys);
+        if (v.sends.keep_inner_vlan) r.decap.vxlan_inner_vlan = *v.sends.keep_inner_vlan;
+        return {};
       });
   if (!done) return done.error();
+  if (v.address.is6 && v.underlay_mtu < 1280)
+    return Error{fmt::format("an MTU of {} for IPv6", v.underlay_mtu),
+                 {"", 0, mtu_at},
+                 "write 1280 or more (RFC 8200, 5)"};
   return v;
 }
 
 std::string format_vtep(const VtepConfig& v) {
-  return fmt::format("vtep address={},mac={},next_hop={},mtu={},ttl={},udp_checksum={}",
-                     v.address.text(), v.mac.text(), v.next_hop.text(), v.underlay_mtu, v.ttl,
-                     v.udp_checksum ? 1 : 0);
+  const ReceiverOptions& r = v.receiver;
+  std::string out = fmt::format("vtep address={},mac={},next_hop={},mtu={}", v.address.text(),
+                                v.mac.text(), v.next_hop.text(), v.underlay_mtu);
+  if (r.refuse_fragments) out += ",fragments=refuse";
+  if (r.decap.zero_checksum != ZeroChecksum::by_rfc)
+    out += fmt::format(",zero_checksum={}",
+                       kZeroWords[static_cast<std::size_t>(r.decap.zero_checksum)]);
+  if (r.decap.copy_dscp) out += ",decap_dscp=copy";
+  if (r.decap.copy_ttl) out += ",decap_ttl=copy";
+  if (!r.decap.verify_checksum) out += ",verify_checksum=0";
+  return out + format_choices(v.sends);
+}
+
+Result<CtStatement> parse_ct(Rest rest) {
+  CtStatement s;
+  const int begin = rest.column;
+  std::vector<std::string> keys = {"zone",      "max",   "limit",   "early_drop",
+                                   "checksums", "loose", "liberal", "fragments"};
+  for (const auto& t : kCtTimeoutNames) keys.emplace_back(t.name);
+  int whole_table = 0;  // where a key stands that no zone has
+  auto done = for_each_item(
+      rest, [&](std::string_view name, std::string_view value, int column) -> Result<> {
+        const int at = column + static_cast<int>(name.size()) + 1;
+        constexpr std::uint64_t kMost = 1u << 28;
+        if (name == "zone") return number_into(s.zone.emplace(), name, value, 65535, at);
+        if (name == "limit") return number_into(s.limit.emplace(), name, value, kMost, at);
+        for (const auto& t : kCtTimeoutNames) {
+          if (name != t.name) continue;
+          Duration d{};
+          if (auto ok = put(d, parse_duration(value), at); !ok) return ok;
+          if (d.ps <= 0)
+            return Error{fmt::format("a timeout of {}", value),
+                         {"", 0, at},
+                         "write a duration above zero, such as 30s"};
+          std::erase_if(s.timeouts, [&](const auto& p) { return p.first == t.which; });
+          s.timeouts.emplace_back(t.which, d);
+          return {};
+        }
+        whole_table = column;
+        if (name == "max")
+          return number_into(s.max_connections.emplace(), name, value, kMost, at, 1);
+        if (name == "early_drop") return number_into(s.early_drop.emplace(), name, value, 1, at);
+        if (name == "checksums")
+          return number_into(s.verify_checksums.emplace(), name, value, 1, at);
+        if (name == "loose") return number_into(s.loose.emplace(), name, value, 1, at);
+        if (name == "liberal") return number_into(s.liberal.emplace(), name, value, 1, at);
+        if (name == "fragments") {
+          std::size_t word = 0;
+          auto ok = word_into(word, name, value, kTrackedWords, at);
+          s.reassemble = word == 1;
+          return ok;
+        }
+        return unknown_key("ct", name, column, keys);
+      });
+  if (!done) return done.error();
+  if (s.zone && whole_table != 0)
+    return Error{"what concerns the whole table, in a statement about one zone",
+                 {"", 0, whole_table},
+                 "write a ct statement of its own for it, without zone="};
+  if (s == CtStatement{} || (s.zone && !s.limit && s.timeouts.empty()))
+    return Error{"a ct statement that says nothing",
+                 {"", 0, begin},
+                 "add limit=N or a timeout, such as udp=30s"};
+  return s;
+}
+
+std::string format_ct(const CtStatement& s) {
+  std::string out;
+  const auto add = [&](std::string_view name, const auto& value) {
+    if (value) out += fmt::format(",{}={}", name, static_cast<std::uint64_t>(*value));
+  };
+  add("zone", s.zone);
+  add("max", s.max_connections);
+  add("limit", s.limit);
+  add("early_drop", s.early_drop);
+  add("checksums", s.verify_checksums);
+  add("loose", s.loose);
+  add("liberal", s.liberal);
+  if (s.reassemble) out += *s.reassemble ? ",fragments=reassemble" : ",fragments=invalid";
+  for (const auto& t : kCtTimeoutNames)
+    for (const auto& [which, value] : s.timeouts)
+      if (which == t.which) {
+        // Exact, in the largest unit that divides it.
+        constexpr std::pair<std::int64_t, const char*> kUnits[] = {{1'000'000'000'000, "s"},
+                                                                   {1'000'000'000, "ms"},
+                                                                   {1'000'000, "us"},
+                                                                   {1000, "ns"},
+                                                                   {1, "ps"}};
+        for (const auto& [ps, unit] : kUnits) {
+          if (value.ps % ps != 0) continue;
+          out += fmt::format(",{}={}{}", t.name, value.ps / ps, unit);
+          break;
+        }
+      }
+  return "ct " + out.substr(1);
 }
 
 Result<Mirror> parse_mirror(Rest rest, const PortNames* names) {
@@ -190,6 +346,48 @@ std::string word_of(Verb verb) {
 
 }  // namespace
 
+namespace {
+
+std::string format_kind(const PortConfig& p) {
+  switch (p.kind) {
+    case PortKind::vm:
+      return "vm";
+    case PortKind::uplink:
+      return "uplink";
+    case PortKind::local:
+      return "local";
+    case PortKind::tunnel:
+      return name_of(p.tunnel);
+  }
+  return "";
+}
+
+/// Whether a tunnel of this kind has that choice.
+bool has_choice(TunnelKind kind, std::string_view name) {
+  const bool udp = kind == TunnelKind::vxlan || kind == TunnelKind::geneve ||
+                   kind == TunnelKind::lisp || kind == TunnelKind::otv;
+  if (name == "udp_checksum") return udp;
+  if (name == "source_ports") return udp || kind == TunnelKind::stt;
+  if (name == "inner_vlan") return kind == TunnelKind::vxlan;
+  if (name == "flow_id") return kind == TunnelKind::nvgre;
+  if (name == "stt_vlan") return kind == TunnelKind::stt;
+  if (name.starts_with("gre_")) return kind == TunnelKind::gre;
+  if (name.starts_with("lisp_")) return kind == TunnelKind::lisp;
+  return true;
+}
+
+Result<> key_into(PortConfig& port, std::string_view value, int at, int value_at) {
+  const unsigned bits = identifier_bits(port.tunnel);
+  if (bits == 0)
+    return Error{fmt::format("{} carries no key", name_of(port.tunnel)), {"", 0, at}, "remove it"};
+  // RFC 7637, 3.2: VSIDs below 0x1000 and the last one are reserved.
+  const bool vsid = port.tunnel == TunnelKind::nvgre;
+  const std::uint64_t most = vsid ? 0xfffffe : bits == 64 ? ~0ULL : (1ULL << bits) - 1;
+  return number_into(port.key.emplace(), "key", value, most, value_at, vsid ? 0x1000 : 0);
+}
+
+}  // namespace
+
 Result<PortConfig> parse_port(std::string_view text, int column) {
   PortConfig port;
   const auto equals = text.find('=');
@@ -204,7 +402,8 @@ Result<PortConfig> parse_port(std::string_view text, int column) {
   bool first = true;
   const std::vector<std::string> kinds = {"vm",  "uplink", "local",   "vxlan", "geneve", "nvgre",
                                           "stt", "lisp",   "etherip", "gre",   "otv"};
-  const std::vector<std::string> keys = {"name", "remote", "key", "tenant", "down"};
+  std::vector<std::string> keys = {"name", "remote", "key", "tenant", "down"};
+  keys.insert(keys.end(), choice_names().begin(), choice_names().end());
   auto done =
       for_each_item(rest, [&](std::string_view name, std::string_view value, int at) -> Result<> {
         if (first) {
@@ -235,9 +434,15 @@ Result<PortConfig> parse_port(std::string_view text, int column) {
         }
         if (name == "key") {
           if (value == "flow") return {};
-          return number_into(port.key.emplace(), name, value, ~0ULL, value_at);
+          return key_into(port, value, at, value_at);
         }
-        return unknown_key("a port", name, at, keys);
+        const auto chosen = choice(port.sends, name, value, value_at);
+        if (!chosen) return chosen.error();
+        if (!*chosen) return unknown_key("a port", name, at, keys);
+        if (!tunnel || !has_choice(port.tunnel, name))
+          return Error{
+              fmt::format("{} is not for {}", name, format_kind(port)), {"", 0, at}, "remove it"};
+        return {};
       });
   if (!done) return done.error();
   if (first) return Error{"a port without a kind", {"", 0, rest.column}, "write NUMBER=KIND"};
@@ -245,24 +450,11 @@ Result<PortConfig> parse_port(std::string_view text, int column) {
 }
 
 std::string format_port(const PortConfig& p) {
-  std::string out = fmt::format("{}=", p.number.value);
-  switch (p.kind) {
-    case PortKind::vm:
-      out += "vm";
-      break;
-    case PortKind::uplink:
-      out += "uplink";
-      break;
-    case PortKind::local:
-      out += "local";
-      break;
-    case PortKind::tunnel:
-      out += name_of(p.tunnel);
-      break;
-  }
+  std::string out = fmt::format("{}={}", p.number.value, format_kind(p));
   if (!p.name.empty()) out += ",name=" + p.name;
   if (!p.remote.is_zero()) out += ",remote=" + p.remote.text();
   if (p.key) out += fmt::format(",key={}", *p.key);
+  out += format_choices(p.sends);
   if (p.tenant != 0) out += fmt::format(",tenant={}", p.tenant);
   if (!p.up) out += ",down";
   return out;
@@ -332,6 +524,13 @@ Result<Statement> parse_statement(std::string_view line, const PortNames* names)
     s.vtep = *vtep;
     return s;
   }
+  if (rest.take("ct")) {
+    s.subject = Subject::ct;
+    auto ct = parse_ct(rest);
+    if (!ct) return ct.error();
+    s.ct = std::move(*ct);
+    return s;
+  }
   if (rest.take("mirror")) {
     s.subject = Subject::mirror;
     auto mirror = parse_mirror(rest, names);
@@ -377,6 +576,8 @@ std::string format_statement(const Statement& s) {
       return format_vtep(s.vtep);
     case Subject::mirror:
       return format_mirror(s.mirror);
+    case Subject::ct:
+      return format_ct(s.ct);
     case Subject::group: {
       const std::string verb = s.verb == Verb::add ? "" : word_of(s.verb) + " ";
       if (s.verb == Verb::insert_buckets || s.verb == Verb::remove_buckets) {
@@ -411,10 +612,115 @@ std::string format_statement(const Statement& s) {
   return verb + space + rule;
 }
 
+namespace {
+
+/// What statements of one file say together: each thing is declared once, and fits the endpoint.
+class FileSense {
+ public:
+  Result<> take(const Statement& s, std::string_view line, int number) {
+    switch (s.subject) {
+      case Subject::port:
+        return take_port(s.port, line, number);
+      case Subject::vtep:
+        if (auto r = once("vtep", "", line.find("vtep"), number); !r) return r;
+        vtep_ = s.vtep.address;
+        break;
+      case Subject::group:
+        return take_numbered("group", s.verb, s.group.id, s.group.id == GroupTable::kAll,
+                             line.find("group_id="), number);
+      case Subject::meter:
+        return take_numbered("meter", s.verb, s.meter.id, s.meter.id == Meter::kAll,
+                             line.find("meter"), number);
+      case Subject::mirror:
+        if (!s.mirror.name.empty())
+          return once("mirror", s.mirror.name, line.find("name="), number);
+        break;
+      default:
+        break;
+    }
+    return {};
+  }
+
+  /// The endpoint may be declared behind its ports.
+  Result<> finish() const {
+    if (!vtep_) return {};
+    for (const Remote& r : remotes_)
+      if (r.address.is6 != vtep_->is6 && !vtep_->is_zero())
+        return Error{
+            fmt::format("{} is not of the endpoint's family ({})", r.address.text(), vtep_->text()),
+            {"", r.line, r.column},
+            vtep_->is6 ? "write an IPv6 address" : "write an IPv4 address"};
+    return {};
+  }
+
+ private:
+  struct Remote {
+    IpAddress address;
+    int line, column;
+  };
+
+  static int column_of(std::size_t at) {
+    return at == std::string_view::npos ? 1 : static_cast<int>(at) + 1;
+  }
+
+  /// `name`: which one of several.
+  Result<> once(std::string_view what, const std::string& name, std::size_t at, int number) {
+    const auto [first, is_new] = declared_.try_emplace(fmt::format("{} {}", what, name), number);
+    if (is_new) return {};
+    return Error{fmt::format("{}{}{} is there already, since line {}", what,
+                             name.empty() ? "" : " ", name, first->second),
+                 {"", number, column_of(at)},
+                 "remove one of the two"};
+  }
+
+  Result<> take_port(const PortConfig& p, std::string_view line, int number) {
+    const auto equals = std::min(line.find('='), line.size());
+    const auto digits = line.find_first_of("0123456789");
+    if (auto r = once("port", fmt::format("{}", p.number.value), std::min(digits, equals), number);
+        !r)
+      return r;
+    if (!p.name.empty())
+      if (auto r = once("a port named", p.name, line.find("name="), number); !r) return r;
+    if (p.kind == PortKind::uplink || p.kind == PortKind::local)
+      if (auto r =
+              once(p.kind == PortKind::local ? "a port of kind local" : "a port of kind uplink", "",
+                   equals + 1, number);
+          !r)
+        return r;
+    if (!p.remote.is_zero())
+      remotes_.push_back({p.remote, number, column_of(line.find('=', line.find("remote")) + 1)});
+    return {};
+  }
+
+  Result<> take_numbered(std::string_view what, Verb verb, std::uint32_t id, bool all,
+                         std::size_t at, int number) {
+    if (removes(verb)) {
+      if (all)
+        std::erase_if(declared_,
+                      [&](const auto& d) { return d.first.starts_with(fmt::format("{} ", what)); });
+      declared_.erase(fmt::format("{} {}", what, id));
+      return {};
+    }
+    if (verb != Verb::add) return {};
+    auto r = once(what, fmt::format("{}", id), at, number);
+    if (r) return r;
+    Error e = r.error();
+    e.remedy = fmt::format("write `{} modify ...` to change it", what);
+    return e;
+  }
+
+  std::map<std::string, int, std::less<>> declared_;
+  std::vector<Remote> remotes_;
+  std::optional<IpAddress> vtep_;
+};
+
+}  // namespace
+
 Result<std::vector<FileStatement>> parse_switch_file(std::string_view text,
                                                      const std::string& file) {
   std::vector<FileStatement> out;
   PortNames names;
+  FileSense sense;
   int number = 0;
   while (!text.empty()) {
     ++number;
@@ -431,11 +737,21 @@ Result<std::vector<FileStatement>> parse_switch_file(std::string_view text,
       if (e.place.column == 0) e.place.column = 1;
       return e;
     }
+    if (auto sensible = sense.take(*s, line, number); !sensible) {
+      Error e = sensible.error();
+      e.place.file = file;
+      return e;
+    }
     if (s->subject == Subject::port) {
       if (!s->port.name.empty()) names[s->port.name] = s->port.number.value;
       if (s->port.kind == PortKind::local) names["LOCAL"] = s->port.number.value;
     }
     out.push_back({number, std::move(*s)});
+  }
+  if (auto sensible = sense.finish(); !sensible) {
+    Error e = sensible.error();
+    e.place.file = file;
+    return e;
   }
   return out;
 }

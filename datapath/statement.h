@@ -13,6 +13,8 @@
 //                                               "group modify", "group delete group_id=1"
 //   meter meter=1,kbps,band=type=drop,rate=9    as ovs-ofctl add-meter (meter.h); the same verbs
 //   mirror name=m0,select_all,output_port=9     mirror.h
+//   ct zone=3,limit=1000,udp=10s                connection tracking: of one zone, or without zone=
+//                                               of all (CtStatement)
 //
 // The words "group" and "meter" may be left out where the text itself says what it is.
 //
@@ -20,11 +22,14 @@
 // names of ports, which become numbers.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "datapath/conntrack_options.h"
 #include "datapath/group.h"
 #include "datapath/meter.h"
 #include "datapath/mirror.h"
@@ -33,8 +38,18 @@
 
 namespace weft::datapath {
 
+/// Of connection tracking: what is given changes, the rest stays.
+struct CtStatement {
+  std::optional<std::uint16_t> zone;  ///< with it: limit and timeouts of that zone alone
+  std::optional<std::uint32_t> max_connections;
+  std::optional<std::uint32_t> limit;  ///< of each zone; 0: none (of a zone: none of its own)
+  std::optional<bool> early_drop, verify_checksums, reassemble, loose, liberal;
+  std::vector<std::pair<Duration CtTimeouts::*, Duration>> timeouts;
+  bool operator==(const CtStatement&) const = default;
+};
+
 struct Statement {
-  enum class Subject : std::uint8_t { flow, group, meter, mirror, port, vtep };
+  enum class Subject : std::uint8_t { flow, group, meter, mirror, port, vtep, ct };
   enum class Verb : std::uint8_t {
     add,
     modify,
@@ -55,6 +70,7 @@ struct Statement {
   Mirror mirror{};
   PortConfig port{};
   VtepConfig vtep{};
+  CtStatement ct{};
 };
 
 /// Errors carry the column (1-based). `names` are those of the ports so far.

@@ -158,6 +158,7 @@ struct Pipeline::Impl::DryRun {
   Impl dry;
   RecirculationTable own{};
   Outputs outputs{};
+  std::vector<Packet*> fragments;  // that connection tracking would hold
   PacketId ids = 0;
   std::map<std::uint32_t, std::shared_ptr<InstalledMeter>> meters{};  // as far as they were used
 
@@ -169,6 +170,7 @@ struct Pipeline::Impl::DryRun {
     dry.connections = ConnTrack::over(r.connections);
     dry.tunnel_sequence = r.tunnel_sequence;
     dry.faults = r.faults;
+    dry.fragments_end = &fragments;
   }
 
   void note(std::string text) { result.lines.push_back({0, std::move(text)}); }
@@ -208,6 +210,11 @@ struct Pipeline::Impl::DryRun {
       e.cookie = d.cookie;
       e.line = line_of(d.cookie, d.reason == DropReason::no_rule, first);
     }
+    for (Packet* f : fragments) {
+      note("ct: a fragment waits for the rest of its packet");
+      end(TraceEnd::Kind::consumed, f).line = last_table(first);
+    }
+    fragments.clear();
     for (Packet* c : outputs.consumed) end(TraceEnd::Kind::consumed, c).line = last_table(first);
     for (ToController& c : outputs.controller) {
       TraceEnd& e = end(TraceEnd::Kind::controller, c.packet);

@@ -866,9 +866,8 @@ bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowK
   if (port.tunnel == TunnelKind::nvgre && !nvgre::valid_vsid(e.vni)) return false;
   e.mtu = vtep.underlay_mtu;
   if (view.faults->truncate_vni) e.vni &= 0xffff;
-  e.ttl = vtep.ttl;
   // RFC 7348 advises no checksum over IPv4; over IPv6 UDP demands one.
-  e.udp_checksum = port.tunnel == TunnelKind::vxlan ? vtep.address.is6 : vtep.udp_checksum;
+  e.udp_checksum = port.tunnel != TunnelKind::vxlan || vtep.address.is6;
   if (port.tunnel == TunnelKind::geneve || (port.tunnel == TunnelKind::stt && vtep.stt_ports)) {
     const auto option = static_cast<std::uint32_t>(key.get(place::tun_metadata0));
     LogicalPorts logical{static_cast<std::uint16_t>(option >> 16 & 0x7fff),
@@ -878,6 +877,8 @@ bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowK
     if (option != 0 || port.tunnel == TunnelKind::stt) e.ports = logical;
     if (port.tunnel == TunnelKind::stt) e.vni &= 0xffffffff;
   }
+  apply(vtep.sends, e);
+  apply(port.sends, e);
   e.control = port.tunnel == TunnelKind::geneve && (key.get(place::tun_flags) & 1) != 0;
   outer.overhead = overhead_of(e);
   outer.bytes = make_outer(e);

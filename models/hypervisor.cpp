@@ -8,6 +8,7 @@
 #include "datapath/statement.h"
 #include "datapath/wire/wire.h"
 #include "models/control_stream.h"
+#include "datapath/conntrack.h"
 #include "models/hop.h"
 #include "models/hypervisor_parts.h"
 
@@ -20,6 +21,7 @@ Hypervisor::Hypervisor(Node node, HypervisorConfig config, std::shared_ptr<const
       pipeline_(config_.vtep, config_.caches, config_.hash_seed),
       sink_(std::make_unique<Sink>(pipeline_)) {
   using datapath::PortKind;
+  pipeline_.connection_tracking().set_options(config_.connections);
   pipeline_.add_port({.number = kUplinkPort, .name = "uplink", .kind = PortKind::uplink});
   pipeline_.add_port({.number = kLocalPort, .name = "local", .kind = PortKind::local});
   pipeline_.add_port({.number = kTunnelPort,

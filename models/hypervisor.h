@@ -33,6 +33,7 @@
 #include <vector>
 
 #include "control/agent.h"
+#include "datapath/conntrack_options.h"
 #include "datapath/pipeline.h"
 #include "models/control_link.h"
 #include "models/guest/guest.h"
@@ -80,6 +81,7 @@ struct HypervisorConfig {
   datapath::VtepConfig vtep;
   datapath::TunnelKind tunnel = datapath::TunnelKind::geneve;
   datapath::CacheOptions caches;
+  datapath::CtOptions connections;
   std::vector<std::string> rules;  ///< instead of a control plane's: lines of a switch file
   control::AgentOptions agent;
   NetConfig own_stack;

@@ -42,6 +42,7 @@ void flip_bit(Packet& packet, RandomStream& random) {
   if (at >= packet.header_size()) packet.materialise_payload(at + 1 - packet.header_size());
   std::uint8_t& byte = packet.headers()[at];
   byte = static_cast<std::uint8_t>(byte ^ 1u << random.below(8));
+  packet.checksums_good = 0;
 }
 
 }  // namespace

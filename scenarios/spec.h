@@ -23,6 +23,9 @@
 #include "base/time.h"
 #include "base/units.h"
 #include "datapath/cache_options.h"
+#include "datapath/conntrack_options.h"
+#include "datapath/tunnel/endpoint.h"
+#include "datapath/tunnel/receiver.h"
 
 namespace weft::scenarios {
 
@@ -120,10 +123,21 @@ struct ControlSpec {
   Place place;
 };
 
+/// What RFCs leave to the endpoints of tunnels.
+struct EndpointSpec {
+  datapath::EncapChoices sends;
+  datapath::ReceiverOptions receiver;
+};
+
+/// Connections that one VM's port may have at once, unless the scenario says otherwise.
+inline constexpr std::uint32_t kConnectionsPerPort = 65536;
+
 struct OverlaySpec {
   Encapsulation encapsulation = Encapsulation::geneve;
   ControlSpec control;
   datapath::CacheOptions caches;
+  datapath::CtOptions connections{.zone_limit = kConnectionsPerPort};
+  EndpointSpec endpoint;
   /// Rules of every virtual switch, in ovs-ofctl's syntax; with them there is no control plane.
   std::vector<std::string> rules;
   Place place;

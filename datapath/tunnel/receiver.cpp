@@ -32,6 +32,12 @@ void give_others(const std::vector<Part>& parts, const Packet& packet,
 TunnelReceiver::TunnelReceiver(ReceiverOptions options)
     : options_(std::move(options)), fragments_(options_.fragments), frames_(options_.frames) {}
 
+void TunnelReceiver::configure(const ReceiverOptions& options) {
+  options_ = options;
+  fragments_.set_limits(options_.fragments);
+  frames_.set_limits(options_.frames);
+}
+
 TunnelReceiver::Result TunnelReceiver::receive(Packet& packet, const ParsedHeaders& parsed,
                                                Time now, std::vector<Packet*>& joined,
                                                std::vector<GivenUp>& given_up,

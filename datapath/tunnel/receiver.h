@@ -50,7 +50,8 @@ class TunnelReceiver {
   void clear(std::vector<GivenUp>& given_up);
   std::size_t incomplete() const { return fragments_.packets() + frames_.packets(); }
   const ReceiverOptions& options() const { return options_; }
-  void read_gre_as(GreReading reading) { options_.decap.gre = reading; }
+  /// For what comes from now on.
+  void configure(const ReceiverOptions& options);
 
  private:
   Result take_segment(Packet& packet, Decap decap, Time now, std::vector<Packet*>& joined,

@@ -92,7 +92,7 @@ struct Sender {
     const std::uint8_t ttl = outer.inherit_ttl && inner.version != 0 ? inner.ttl : outer.ttl;
     write_outer_ip(p, outer, tos, ttl, size - outer.l3 + data);
     auto& tcp = wire::at<TcpHeader>(p + outer.l4);
-    tcp.src_port = outer.all_source_ports ? wide_source_port_of(hash) : source_port_of(hash);
+    tcp.src_port = source_port_for(outer, hash);
     tcp.sequence = total << 16 | offset;
     tcp.acknowledgement = frame_id;
     if (offset + data == total) tcp.flags |= TcpHeader::kPsh;

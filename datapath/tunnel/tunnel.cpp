@@ -181,9 +181,9 @@ InnerIp inner_ip(const std::uint8_t* p, std::uint32_t from, std::uint32_t there)
   if (there < from + kEthernet) return out;
   std::uint32_t l3 = from + kEthernet;
   auto type = wire::load_be<std::uint16_t>(p + from + 12);
-  if (type == wire::kEtherVlan || type == wire::kEtherQinQ) {
+  for (std::uint32_t tags = 0; type == wire::kEtherVlan || type == wire::kEtherQinQ; ++tags) {
     out.tagged = true;
-    if (there < l3 + 4) return out;
+    if (tags == kInnerTags || there < l3 + 4) return out;
     type = wire::load_be<std::uint16_t>(p + l3 + 2);
     l3 += 4;
   }
@@ -226,6 +226,8 @@ OuterTemplate make_outer(const TunnelEncap& encap) {
   out.inherit_dscp = encap.inherit_dscp;
   out.inherit_ttl = encap.inherit_ttl;
   out.all_source_ports = encap.all_source_ports;
+  out.first_source_port = encap.first_source_port;
+  out.last_source_port = encap.last_source_port;
   out.strip_vlan = encap.kind == TunnelKind::nvgre ||
                    (encap.kind == TunnelKind::vxlan && !encap.keep_inner_vlan);
   out.flow_id = encap.flow_id;
@@ -352,8 +354,7 @@ bool encap(Packet& packet, const OuterTemplate& outer, std::uint32_t hash, std::
     within = inner_ip(packet.data(), 0, packet.header_size());
   const std::uint32_t l4 = outer.l4;
   const auto udp_size = static_cast<std::uint16_t>(outer.size - l4 + inner_size);
-  const std::uint16_t source_port =
-      outer.all_source_ports ? wide_source_port_of(hash) : source_port_of(hash);
+  const std::uint16_t source_port = source_port_for(outer, hash);
   std::uint16_t udp_checksum = 0;
   if (outer.udp_checksum && outer.udp) {
     // The outer headers have an even length: the inner frame's sum needs no swap. The length counts
@@ -393,7 +394,8 @@ bool encap(Packet& packet, const OuterTemplate& outer, std::uint32_t hash, std::
 }
 
 TunnelKind tunnel_kind_of(std::span<const std::uint8_t> headers, const ParsedHeaders& outer,
-                          const TunnelPorts& ports, GreReading gre) {
+                          const TunnelPorts& ports, GreReading gre,
+                          std::span<const std::uint32_t> gre_keys) {
   if (!outer.ok() || outer.fragment != Fragment::none) return TunnelKind::none;
   if (outer.ip_proto == wire::kProtoUdp) {
     if (outer.l4 == 0) return TunnelKind::none;
@@ -418,7 +420,17 @@ TunnelKind tunnel_kind_of(std::span<const std::uint8_t> headers, const ParsedHea
   const auto* header = wire::view<wire::GreHeader>(headers, outer.payload);
   const bool key = header != nullptr && (header->flags_version & wire::GreHeader::kKey) != 0 &&
                    header->protocol == wire::kEtherTransparentBridging;
-  return key ? TunnelKind::nvgre : TunnelKind::gre;
+  if (!key) return TunnelKind::gre;
+  if (!gre_keys.empty()) [[unlikely]] {
+    // The key follows a checksum, if there is one.
+    const bool checksum = (header->flags_version & wire::GreHeader::kChecksum) != 0;
+    const std::size_t at = outer.payload + sizeof *header + (checksum ? 4 : 0);
+    if (at + 4 <= headers.size() &&
+        std::find(gre_keys.begin(), gre_keys.end(),
+                  wire::load_be<std::uint32_t>(headers.data() + at)) != gre_keys.end())
+      return TunnelKind::gre;
+  }
+  return TunnelKind::nvgre;
 }
 
 int decap_ecn(std::uint8_t inner, std::uint8_t outer) {
@@ -481,7 +493,10 @@ Decap decap(Packet& packet, const ParsedHeaders& outer, const DecapOptions& opti
             std::vector<std::uint8_t>* options_bytes) {
   Decap result;
   TunnelInfo& info = result.info;
-  info.kind = tunnel_kind_of(packet, outer, options.ports, options.gre);
+  // What tells kinds of GRE apart must be there as bytes.
+  if (outer.ok() && outer.ip_proto == wire::kProtoGre)
+    ensure_headers(packet, std::min(outer.l3_end, outer.payload + 12u));
+  info.kind = tunnel_kind_of(packet, outer, options.ports, options.gre, options.gre_keys);
   if (info.kind == TunnelKind::none) return result;
 
   const std::uint8_t* p = packet.data();
@@ -518,7 +533,9 @@ Decap decap(Packet& packet, const ParsedHeaders& outer, const DecapOptions& opti
         return result;
       }
     } else if (options.zero_checksum == ZeroChecksum::refuse ||
-               (options.zero_checksum == ZeroChecksum::over_ipv4 && outer.is_ipv6())) {
+               (options.zero_checksum == ZeroChecksum::over_ipv4 && outer.is_ipv6()) ||
+               (options.zero_checksum == ZeroChecksum::by_rfc && outer.is_ipv6() &&
+                info.kind == TunnelKind::geneve)) {
       refuse(result, DropReason::bad_checksum, "no outer UDP checksum");
       return result;
     }

@@ -102,7 +102,10 @@ struct TunnelEncap {
   bool ecn_compatibility = false;
   /// Zero over IPv6 is allowed by RFC 6935 for tunnels; choose it knowingly.
   bool udp_checksum = true;
-  bool all_source_ports = false;            ///< 16 bits of entropy instead of 49152-65535
+  bool all_source_ports = false;  ///< 16 bits of entropy instead of 49152-65535
+  /// Another range of source ports than 49152-65535, both ends included; 0: none.
+  std::uint16_t first_source_port = 0;
+  std::uint16_t last_source_port = 0;
   std::uint16_t port = 0;                   ///< destination port; 0: the registered one
   bool dont_fragment = true;                ///< IPv4's DF
   std::optional<std::uint16_t> outer_vlan;  ///< tag control information of an 802.1Q tag outside
@@ -134,6 +137,8 @@ struct OuterTemplate {
   bool inherit_dscp = false;
   bool inherit_ttl = false;
   bool all_source_ports = false;
+  std::uint16_t first_source_port = 0;  ///< with `last_source_port` != 0
+  std::uint16_t last_source_port = 0;
   bool strip_vlan = false;  ///< an inner tag comes off first
   bool flow_id = false;
   bool vlan_in_header = false;
@@ -170,6 +175,20 @@ constexpr std::uint16_t source_port_of(std::uint32_t hash) {
 constexpr std::uint16_t wide_source_port_of(std::uint32_t hash) {
   const auto port = static_cast<std::uint16_t>(hash ^ hash >> 16);
   return port == 0 ? std::uint16_t{1} : port;
+}
+
+/// first..last.
+constexpr std::uint16_t source_port_in(std::uint32_t hash, std::uint16_t first,
+                                       std::uint16_t last) {
+  const std::uint32_t mixed = hash ^ hash << 16;  // ranges take the upper bits
+  const std::uint64_t n = static_cast<std::uint64_t>(last - first) + 1;
+  return static_cast<std::uint16_t>(first + (mixed * n >> 32));
+}
+/// The one that this template says.
+inline std::uint16_t source_port_for(const OuterTemplate& outer, std::uint32_t hash) {
+  if (outer.last_source_port != 0) [[unlikely]]
+    return source_port_in(hash, outer.first_source_port, outer.last_source_port);
+  return outer.all_source_ports ? wide_source_port_of(hash) : source_port_of(hash);
 }
 
 struct TunnelInfo {
@@ -225,7 +244,9 @@ struct TunnelPorts {
   std::uint16_t stt = 7471;
 };
 
-enum class ZeroChecksum : std::uint8_t { accept, over_ipv4, refuse };
+/// by_rfc: VXLAN (RFC 7348), LISP (RFC 9300) and OTV are taken without one; GENEVE over IPv6 is not
+/// (RFC 8926, 4.3 wants that configured).
+enum class ZeroChecksum : std::uint8_t { by_rfc, accept, over_ipv4, refuse };
 /// GRE that carries Ethernet is NVGRE or plain Ethernet over GRE; the wire does not say which.
 enum class GreReading : std::uint8_t {
   by_key,  ///< with a key it is NVGRE, without it is not
@@ -236,10 +257,12 @@ enum class GreReading : std::uint8_t {
 struct DecapOptions {
   TunnelPorts ports{};
   GreReading gre = GreReading::by_key;
+  /// Keys that are plain GRE's although `gre` is by_key.
+  std::vector<std::uint32_t> gre_keys;
   /// RFC 7348, 6.1: frames with an inner 802.1Q tag are discarded unless configured otherwise.
   bool vxlan_inner_vlan = false;
-  /// UDP without a checksum (RFC 7348, 8926, 9300 accept it; RFC 6935 is about IPv6).
-  ZeroChecksum zero_checksum = ZeroChecksum::accept;
+  /// UDP without a checksum.
+  ZeroChecksum zero_checksum = ZeroChecksum::by_rfc;
   bool verify_checksum = true;   ///< one that is there: UDP, GRE, STT's; false: ignored
   bool copy_dscp = false;        ///< the outer DSCP replaces the inner one (RFC 2983, uniform)
   bool forget_ecn = false;       ///< a planted fault (faults.h)
@@ -255,11 +278,12 @@ struct DecapOptions {
 /// The tunnel that this packet is for, by its port or IP protocol; none for everything else and
 /// for fragments.
 TunnelKind tunnel_kind_of(std::span<const std::uint8_t> headers, const ParsedHeaders& outer,
-                          const TunnelPorts& ports = {}, GreReading gre = GreReading::by_key);
+                          const TunnelPorts& ports = {}, GreReading gre = GreReading::by_key,
+                          std::span<const std::uint32_t> gre_keys = {});
 inline TunnelKind tunnel_kind_of(const Packet& packet, const ParsedHeaders& outer,
-                                 const TunnelPorts& ports = {},
-                                 GreReading gre = GreReading::by_key) {
-  return tunnel_kind_of(packet.headers(), outer, ports, gre);
+                                 const TunnelPorts& ports = {}, GreReading gre = GreReading::by_key,
+                                 std::span<const std::uint32_t> gre_keys = {}) {
+  return tunnel_kind_of(packet.headers(), outer, ports, gre, gre_keys);
 }
 
 /// `outer` is what parse_headers said about `packet`. `options_bytes`, if given, receives GENEVE's
@@ -312,9 +336,11 @@ struct InnerIp {
   std::uint8_t ttl = 0;
   bool tagged = false;
 };
+/// Tags that are looked through, one behind the other.
+inline constexpr std::uint32_t kInnerTags = 4;
 /// `from`: where the frame begins; `there`: where the bytes end.
 InnerIp inner_ip(const std::uint8_t* p, std::uint32_t from, std::uint32_t there);
 /// Bytes of an inner frame that inner_ip looks at.
-inline constexpr std::uint32_t kInnerLook = 14 + 4 + 9;
+inline constexpr std::uint32_t kInnerLook = 14 + kInnerTags * 4 + 9;
 
 }  // namespace weft::datapath

@@ -21,8 +21,12 @@ std::uint32_t tunnel_overhead(const Scenario& scenario) {
       header = 8 + 8;
       break;
     case Encapsulation::nvgre:
-    case Encapsulation::gre:
       break;
+    case Encapsulation::gre: {
+      const datapath::EncapChoices& c = scenario.overlay.endpoint.sends;
+      header += (c.gre_checksum.value_or(false) ? 4 : 0) + (c.gre_sequence.value_or(false) ? 4 : 0);
+      break;
+    }
   }
   return 14 + header + (scenario.underlay.ipv6 ? 40 : 20);
 }
@@ -137,6 +141,65 @@ void read_caches(Context& context, const YamlNode& section, datapath::CacheOptio
   keys.finish();
 }
 
+void read_connections(Context& context, const YamlNode& section, datapath::CtOptions& o) {
+  constexpr std::uint64_t kMost = 1u << 28;
+  Reader keys(context.diag, section, "connections", "connections");
+  keys.read_integer("limit", o.max_connections, 1, kMost);
+  keys.read_integer("per_port_limit", o.zone_limit, 0, kMost);
+  keys.read("early_drop", o.early_drop);
+  keys.read("checksums", o.verify_checksums);
+  keys.read_choice("fragments", o.fragments.reassemble, {{"reassemble", true}, {"invalid", false}});
+  keys.read("loose", o.tcp.loose);
+  if (const YamlNode* timeouts = keys.take("timeouts")) {
+    Reader names(context.diag, *timeouts, "timeouts", "timeouts");
+    for (const auto& t : datapath::kCtTimeoutNames)
+      names.read_positive(t.name, o.timeouts.*t.which);
+    names.finish();
+  }
+  keys.finish();
+}
+
+/// Keys of the section that are choices of what tunnels send, as switch files write them.
+void read_choice(Reader& keys, std::string_view name, datapath::EncapChoices& choices) {
+  const YamlNode* value = keys.take(name);
+  if (value == nullptr) return;
+  const auto text = scalar_text(keys.diag(), *value, name);
+  if (!text) return;
+  const auto done = datapath::set_choice(choices, name, *text);
+  if (!done)
+    keys.diag().error(value->place, fmt::format("`{}`: {}", name, done.error().message),
+                      done.error().remedy);
+}
+
+void read_endpoint(Context& context, const YamlNode& section, OverlaySpec& overlay) {
+  using datapath::ZeroChecksum;
+  datapath::EncapChoices& c = overlay.endpoint.sends;
+  datapath::DecapOptions& d = overlay.endpoint.receiver.decap;
+  Reader keys(context.diag, section, "endpoint", "endpoint");
+  for (const char* name : {"ecn", "dscp", "ttl", "source_ports", "outer_vlan"})
+    read_choice(keys, name, c);
+  keys.read("udp_checksum", c.udp_checksum);
+  keys.read("df", c.dont_fragment);
+  bool keep = false;
+  if (keys.read_choice("inner_vlan", keep, {{"strip", false}, {"keep", true}})) {
+    c.keep_inner_vlan = keep;
+    d.vxlan_inner_vlan = keep;
+  }
+  keys.read("flow_id", c.flow_id);
+  keys.read("gre_checksum", c.gre_checksum);
+  keys.read("gre_sequence", c.gre_sequence);
+  keys.read("stt_vlan", c.stt_vlan);
+  keys.read_choice("fragments", overlay.endpoint.receiver.refuse_fragments,
+                   {{"reassemble", false}, {"refuse", true}});
+  keys.read_choice("zero_checksum", d.zero_checksum,
+                   {{"by_rfc", ZeroChecksum::by_rfc},
+                    {"accept", ZeroChecksum::accept},
+                    {"ipv4", ZeroChecksum::over_ipv4},
+                    {"refuse", ZeroChecksum::refuse}});
+  keys.read_choice("decap_dscp", d.copy_dscp, {{"keep", false}, {"copy", true}});
+  keys.finish();
+}
+
 /// Lines of a switch file, as one text or as a list.
 class RuleReader {
  public:
@@ -181,7 +244,7 @@ class RuleReader {
           column > 0 ? fmt::format("column {} of `{}`; {}", column, line, s.error().remedy)
                      : s.error().remedy);
     }
-    if (s->subject == Subject::port || s->subject == Subject::vtep)
+    if (s->subject == Subject::port || s->subject == Subject::vtep || s->subject == Subject::ct)
       return context_.diag.error(place, fmt::format("`{}` is the scenario's to say", line),
                                  "ports are the VMs on the hypervisor, numbered from 1; the tunnel "
                                  "endpoint comes with the underlay");
@@ -244,6 +307,10 @@ void read_overlay(Context& context, const YamlNode* section) {
     keys.read_integer("port_queue", o.port_queue, 0, 1u << 24);
     keys.finish();
   }
+  if (const YamlNode* connections = reader.take("connections"))
+    read_connections(context, *connections, overlay.connections);
+  if (const YamlNode* endpoint = reader.take("endpoint"))
+    read_endpoint(context, *endpoint, overlay);
   if (const YamlNode* rules = reader.take("rules")) RuleReader(context, overlay.rules).read(*rules);
   if (const YamlNode* control = reader.take("control")) read_control(context, *control);
   reader.finish();

@@ -22,10 +22,14 @@ std::pair<datapath::TunnelKind, control::TunnelType> tunnel_of(Encapsulation e) 
   return {};
 }
 
-datapath::VtepConfig vtep_of(const UnderlaySpec& underlay, std::size_t node) {
+datapath::VtepConfig vtep_of(const Scenario& scenario, std::size_t node) {
+  const UnderlaySpec& underlay = scenario.underlay;
   const NodeSpec& spec = underlay.nodes[node];
-  datapath::VtepConfig vtep{
-      .address = spec.address.value_or(IpAddress{}), .mac = spec.mac, .stt_ports = true};
+  datapath::VtepConfig vtep{.address = spec.address.value_or(IpAddress{}),
+                            .mac = spec.mac,
+                            .sends = scenario.overlay.endpoint.sends,
+                            .stt_ports = true,
+                            .receiver = scenario.overlay.endpoint.receiver};
   for (const LinkSpec& link : underlay.links) {
     if (link.a != node && link.b != node) continue;
     vtep.underlay_mtu = link.mtu;

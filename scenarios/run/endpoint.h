@@ -14,6 +14,6 @@ namespace weft::scenarios {
 std::pair<datapath::TunnelKind, control::TunnelType> tunnel_of(Encapsulation e);
 
 /// The tunnel endpoint of the hypervisor that is node `node`, on its first link.
-datapath::VtepConfig vtep_of(const UnderlaySpec& underlay, std::size_t node);
+datapath::VtepConfig vtep_of(const Scenario& scenario, std::size_t node);
 
 }  // namespace weft::scenarios

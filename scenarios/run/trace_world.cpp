@@ -36,7 +36,7 @@ NetworkView view_of(const Scenario& scenario, const std::vector<PolicyOrigin>& o
     if (u.nodes[i].kind != NodeKind::hypervisor) continue;
     by_node.emplace(i, view.hypervisors.size());
     view.hypervisors.push_back({.name = u.nodes[i].name,
-                                .vtep = vtep_of(u, i),
+                                .vtep = vtep_of(scenario, i),
                                 .hash_seed = hash_string(u.nodes[i].name, scenario.seed),
                                 .node = static_cast<std::uint32_t>(i)});
   }

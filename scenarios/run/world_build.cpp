@@ -201,11 +201,12 @@ Result<> World::build_nodes(const WorldOptions& options) {
       }
       case NodeKind::hypervisor: {
         models::HypervisorConfig config;
-        config.vtep = vtep_of(u, i);
+        config.vtep = vtep_of(scenario_, i);
         const std::uint32_t mtu = config.vtep.underlay_mtu;
         const auto [tunnel, tunnel_type] = tunnel_of(o.encapsulation);
         config.tunnel = tunnel;
         config.caches = o.caches;
+        config.connections = o.connections;
         config.rules = o.rules;
         config.agent = {.hypervisor = spec.name,
                         .vtep = config.vtep.address,

@@ -23,7 +23,7 @@ underlay:
   hypervisors: {}
   nodes: {edge: {kind: router}, box: {kind: host}}
   links: [edge--spine-1, {between: [edge, box]}]
-overlay: {control: {}, caches: {}, slow_path: {rate: 100000/s}}
+overlay: {control: {}, caches: {}, slow_path: {rate: 100000/s}, connections: {timeouts: {}}, endpoint: {}}
 tenants:
   t:
     networks: {net: {subnet: 10.0.0.0/24}}
@@ -45,7 +45,8 @@ PLACES = {
     'link_keys': 'underlay.host_links', 'underlay': 'underlay', 'link': 'underlay.links.1',
     'caches': 'overlay.caches',
     'classifier': 'overlay.classifier',
-    'slow_path': 'overlay.slow_path', 'control': 'overlay.control', 'overlay': 'overlay', 'network': 'tenants.t.networks.net',
+    'slow_path': 'overlay.slow_path', 'connections': 'overlay.connections',
+    'timeouts': 'overlay.connections.timeouts', 'endpoint': 'overlay.endpoint', 'control': 'overlay.control', 'overlay': 'overlay', 'network': 'tenants.t.networks.net',
     'group': 'tenants.t.groups.one', 'policy_match': 'tenants.t.policy.rules.r.allow',
     'policy_rule': 'tenants.t.policy.rules.r', 'policy': 'tenants.t.policy', 'ping': 'traffic.a.ping',
     'udp': 'traffic.b.udp', 'bulk': 'traffic.c.bulk', 'rpc': 'traffic.d.rpc',

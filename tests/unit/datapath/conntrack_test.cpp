@@ -486,6 +486,7 @@ TEST_CASE("the table survives growth and deletion in any order") {
 TEST_CASE("limits of table and zone, and room after expiry") {
   CtOptions options;
   options.max_connections = 10;
+  options.early_drop = false;
   ConnTrack ct(options);
   ct.set_zone_limit(1, 4);
   auto add = [&](std::uint16_t zone, std::uint16_t port, Time now) {
@@ -504,6 +505,149 @@ TEST_CASE("limits of table and zone, and room after expiry") {
   REQUIRE(ct.size_of_zone(1) == 1);
   REQUIRE(ct.remove_zone(2) == 7);
   REQUIRE(ct.size() == 1);
+}
+
+TEST_CASE("who floods pays") {
+  CtOptions options;
+  options.max_connections = 100;
+  options.zone_limit = 90;
+  ConnTrack ct(options);
+  const auto opens = [&](std::uint16_t zone, std::uint16_t port) {
+    return ct.commit(tcp("S", false, port), zone, at(0)).created;
+  };
+  const auto converses = [&](std::uint16_t zone, std::uint16_t port) {
+    CtPacket p = tcp("S", false, port);
+    REQUIRE(ct.commit(p, zone, at(0)).created);
+    p = tcp("SA", true, port);
+    p.tcp.acknowledgement = p.tcp.sack = 1;
+    ct.track(p, zone, at(0));
+    p = tcp("A", false, port);
+    p.tcp.sequence = p.tcp.acknowledgement = p.tcp.sack = 1;
+    ct.track(p, zone, at(0));
+    REQUIRE(ct.find(p.tuple, zone, at(0))->tcp == TcpState::established);
+  };
+  for (std::uint16_t port = 1; port <= 5; ++port) converses(7, port);
+  for (std::uint16_t port = 6; port <= 10; ++port) REQUIRE(opens(7, port));
+  SECTION("a zone at its limit gives up its own, the oldest first") {
+    for (std::uint16_t port = 1; port <= 200; ++port) REQUIRE(opens(1, port));
+    REQUIRE(ct.size_of_zone(1) == 90);
+    REQUIRE(ct.size_of_zone(7) == 10);
+    REQUIRE(ct.early_drops() == 110);
+    REQUIRE_FALSE(ct.find(tcp("S", false, 110).tuple, 1, at(0)));
+    REQUIRE(ct.find(tcp("S", false, 111).tuple, 1, at(0)));
+  }
+  SECTION("twenty zones that flood cost one that does not nothing") {
+    options.max_connections = 300;
+    ct.set_options(options);
+    for (std::uint16_t port = 1; port <= 1000; ++port)
+      for (std::uint16_t zone = 100; zone < 120; ++zone) REQUIRE(opens(zone, port));
+    REQUIRE(ct.size() == 300);
+    REQUIRE(ct.size_of_zone(7) == 10);
+    for (std::uint16_t zone = 100; zone < 120; ++zone) REQUIRE(ct.size_of_zone(zone) >= 14);
+    for (std::uint16_t port = 11; port <= 14; ++port) REQUIRE(opens(7, port));
+    REQUIRE(ct.size_of_zone(7) == 14);
+  }
+  SECTION("conversations are never given up, and nobody pays for one who holds more") {
+    for (std::uint16_t port = 1; port <= 90; ++port) converses(1, port);
+    REQUIRE(ct.commit(tcp("S", false, 99), 1, at(0)).refused == CtResult::Refused::full);
+    CtOptions wide = options;
+    wide.zone_limit = 0;
+    ct.set_options(wide);
+    REQUIRE(ct.commit(tcp("S", false, 99), 1, at(0)).refused == CtResult::Refused::full);
+    REQUIRE(ct.size_of_zone(7) == 10);
+    REQUIRE(opens(8, 1));  // zone 7 pays: it has half-open ones, and more
+    REQUIRE(ct.size_of_zone(7) == 9);
+  }
+  SECTION("one that closes is expendable again") {
+    for (std::uint16_t port = 1; port <= 90; ++port) converses(1, port);
+    CtPacket rst = tcp("R", false, 50);
+    rst.tcp.sequence = 1;
+    ct.track(rst, 1, at(0));
+    REQUIRE(opens(1, 99));
+    REQUIRE_FALSE(ct.find(rst.tuple, 1, at(0)));
+  }
+}
+
+TEST_CASE("what is given up is what the slow twin gives up") {
+  // UDP only: expendable until a reply has been seen.
+  struct Known {
+    std::uint16_t zone, port;
+    bool replied;
+  };
+  test::Lcg random{77};
+  CtOptions options;
+  options.max_connections = 60;
+  options.zone_limit = 40;
+  ConnTrack ct(options);
+  std::vector<Known> twin;  // by age
+  const auto of = [&](std::uint16_t zone, bool only_expendable) {
+    return static_cast<std::uint32_t>(std::count_if(twin.begin(), twin.end(), [&](const Known& k) {
+      return k.zone == zone && !(only_expendable && k.replied);
+    }));
+  };
+  std::uint64_t refused = 0, dropped = 0;
+  for (int step = 0; step < 30000; ++step) {
+    INFO("step " << step);
+    const auto zone = static_cast<std::uint16_t>(random.below(random.below(5) + 1));
+    const auto port = static_cast<std::uint16_t>(random.below(60));
+    CtPacket p = tcp("", false, port);
+    p.tuple.protocol = 17;
+    p.tcp = {};
+    const auto known = std::find_if(
+        twin.begin(), twin.end(), [&](const Known& k) { return k.zone == zone && k.port == port; });
+    const std::uint64_t what = random.below(8);
+    if (what <= 2) {
+      p.tuple = p.tuple.reversed();
+      if (known != twin.end()) {
+        ct.track(p, zone, at(0));
+        known->replied = true;
+      }
+    } else if (what == 3 && known != twin.end() && random.below(4) == 0) {
+      REQUIRE(ct.remove_if([&](const Connection& c) {
+        return c.zone == zone && c.original.dst_port == port;
+      }) == 1);
+      twin.erase(known);
+    } else if (known == twin.end()) {
+      const CtResult r = ct.commit(p, zone, at(0));
+      std::uint16_t payer = zone;
+      bool room = true;
+      if (of(zone, false) >= 40 || twin.size() >= 60) {
+        if (of(zone, false) < 40) {
+          std::uint32_t most = 0;
+          for (std::uint16_t z = 0; z < 5; ++z) most = std::max(most, of(z, true));
+          // Of equals it may have been any: the one that has shrunk, or else who asked.
+          for (std::uint16_t z = 0; z < 5; ++z)
+            if (z != zone && ct.size_of_zone(z) < of(z, false)) payer = z;
+          bool right = payer == zone ? of(zone, true) == most : of(payer, true) == most;
+          for (std::uint16_t z = 0; z < 5 && payer == zone; ++z)
+            right = right || (of(z, true) == most && of(z, false) < of(zone, false));
+          REQUIRE(right);
+          REQUIRE(of(payer, false) >= of(zone, false));
+        }
+        const auto victim = std::find_if(twin.begin(), twin.end(), [&](const Known& k) {
+          return k.zone == payer && !k.replied;
+        });
+        room = victim != twin.end();
+        if (room) {
+          twin.erase(victim);
+          ++dropped;
+        }
+      }
+      refused += !room;
+      REQUIRE(r.created == room);
+      if (room) twin.push_back({zone, port, false});
+    }
+    REQUIRE(ct.size() == twin.size());
+    for (const Known& k : twin) {
+      CtPacket q = p;
+      q.tuple = tcp("", false, k.port).tuple;
+      q.tuple.protocol = 17;
+      REQUIRE(ct.find(q.tuple, k.zone, at(0)));
+    }
+  }
+  REQUIRE(refused > 100);
+  REQUIRE(dropped > 1000);
+  REQUIRE(dropped == ct.early_drops());
 }
 
 TEST_CASE("expire looks at no more slots than it may") {
