@@ -14,6 +14,7 @@
 #include "base/units.h"
 #include "cli/commands.h"
 #include "datapath/frame_text.h"
+#include "datapath/tunnel/nvgre.h"
 #include "datapath/tunnel/receiver.h"
 #include "datapath/wire/wire.h"
 #include "pcap/reader.h"
@@ -347,6 +348,10 @@ Result<> Decapsulator::packet(const pcap::CapturedPacket& captured) {
     case Decap::Status::drop:
       line.reason = name_of(d.reason);
       line.detail = d.detail;
+      // What the key's upper bits name as a VSID, another reading takes as it is.
+      if (d.info.kind == TunnelKind::nvgre && d.info.has_id && flags_.gre == "by-key" &&
+          !datapath::nvgre::valid_vsid(d.info.vni))
+        line.detail += "; for GRE with a key of another kind: --gre gre";
       break;
     default:
       line.reason = kNotTunnel;

@@ -33,7 +33,7 @@ FragmentStore::Outcome FragmentStore::add(std::uint64_t owner, std::uint16_t zon
     if (part.packet != &packet) joined.push_back(part.packet);
   }
   if (room.packets() == 0) owners_.erase(owner);
-  if (!join_fragments(parts_, packet)) return Outcome::malformed;
+  if (join_fragments(parts_, packet) != Joined::ok) return Outcome::malformed;
   packet.fragment_size = static_cast<std::uint16_t>(std::min(size, 0xffffu));
   packet.fragment_id = place.key.id;
   packet.checksums_good = 0;

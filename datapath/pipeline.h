@@ -66,7 +66,7 @@ struct VtepConfig {
   Mac mac{};                          ///< outer Ethernet source
   Mac next_hop{};                     ///< outer Ethernet destination: the leaf's port
   std::uint32_t underlay_mtu = 9000;  ///< bytes of IP packet
-  EncapChoices sends{};  ///< choices for all its tunnels
+  EncapChoices sends{};               ///< choices for all its tunnels
   /// STT's context id is the network and the logical ports (tun_id and tun_metadata0 of the flow),
   /// not 64 bits of tun_id.
   bool stt_ports = false;

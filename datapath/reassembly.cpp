@@ -241,7 +241,7 @@ FragmentPlace fragment_place(Packet& packet, const ParsedHeaders& parsed) {
   return out;
 }
 
-bool join_fragments(const std::vector<Part>& parts, Packet& into) {
+Joined join_fragments(const std::vector<Part>& parts, Packet& into) {
   const Part& first = parts.front();
   const auto headers = first.packet->headers();
   std::vector<std::uint8_t> prefix(headers.begin(), headers.begin() + first.begin);
@@ -257,10 +257,10 @@ bool join_fragments(const std::vector<Part>& parts, Packet& into) {
     else if (ecn >= 0)
       ecn = join_ecn(static_cast<std::uint8_t>(ecn), h.tos);
   }
-  if (ecn < 0) return false;
+  if (ecn < 0) return Joined::mixed_ecn;
   if (parsed.is_ipv4()) {
     const std::uint32_t total = static_cast<std::uint32_t>(prefix.size()) - l3 + data;
-    if (total > 0xffff) return false;
+    if (total > 0xffff) return Joined::too_long;
     auto& ip = wire::at<wire::Ipv4Header>(prefix.data() + l3);
     ip.total_length = static_cast<std::uint16_t>(total);
     ip.flags_fragment = 0;
@@ -272,14 +272,14 @@ bool join_fragments(const std::vector<Part>& parts, Packet& into) {
     prefix[found.named_at] = prefix[found.at];
     prefix.resize(found.at);
     const std::uint32_t length = found.at - l3 - sizeof(wire::Ipv6Header) + data;
-    if (length > 0xffff) return false;
+    if (length > 0xffff) return Joined::too_long;
     auto& ip = wire::at<wire::Ipv6Header>(prefix.data() + l3);
     ip.payload_length = static_cast<std::uint16_t>(length);
     ip.set_first_word(static_cast<std::uint8_t>((ip.traffic_class() & ~wire::kEcnMask) | ecn),
                       ip.flow_label());
   }
   join_parts(parts, prefix, into);
-  return true;
+  return Joined::ok;
 }
 
 namespace {

@@ -115,9 +115,14 @@ struct FragmentPlace {
 };
 FragmentPlace fragment_place(Packet& packet, const ParsedHeaders& parsed);
 
+/// `into` is spoilt if it is not `ok`.
+enum class Joined : std::uint8_t {
+  ok,
+  too_long,   ///< longer than an IP packet can be
+  mixed_ecn,  ///< CE on one fragment, Not-ECT on another (RFC 3168, 5.3)
+};
 /// The whole packet of all fragments, in `into`: the first one's IP header, no longer a fragment's.
-/// False, and `into` is spoilt, if the whole is longer than an IP packet can be.
-bool join_fragments(const std::vector<Part>& parts, Packet& into);
+Joined join_fragments(const std::vector<Part>& parts, Packet& into);
 
 /// Cuts an IP packet into fragments whose IP packets have at most `mtu` bytes, all numbered `id`:
 /// `packet` becomes the first, copies of its headers from `pool` carry the others, which are

@@ -877,6 +877,8 @@ bool make_outer_step(const SwitchView& view, const PortConfig& port, const FlowK
     if (option != 0 || port.tunnel == TunnelKind::stt) e.ports = logical;
     if (port.tunnel == TunnelKind::stt) e.vni &= 0xffffffff;
   }
+  // RFC 9300, 5.3: an ITR copies both outwards.
+  e.inherit_dscp = e.inherit_ttl = port.tunnel == TunnelKind::lisp;
   apply(vtep.sends, e);
   apply(port.sends, e);
   e.control = port.tunnel == TunnelKind::geneve && (key.get(place::tun_flags) & 1) != 0;

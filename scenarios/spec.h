@@ -273,6 +273,8 @@ struct TrafficSpec {
   std::uint16_t sessions = 1;
   // scan: TCP SYNs to ports [scan_first, scan_last] one every `interval`
   std::uint16_t scan_first = 1, scan_last = 1024;
+  bool scan_fragments =
+      false;  ///< instead: first fragments of UDP datagrams that never become whole
   Place place;
 };
 

@@ -113,7 +113,9 @@ void apply(const EncapChoices& c, TunnelEncap& e) {
   if (c.ttl) e.ttl = *c.ttl;
   if (c.dont_fragment) e.dont_fragment = *c.dont_fragment;
   if (c.udp_checksum) e.udp_checksum = *c.udp_checksum;
-  if (c.source_ports) {
+  if (c.source_ports == std::pair<std::uint16_t, std::uint16_t>{49152, 65535}) {
+    e.first_source_port = e.last_source_port = 0;  // what is so anyway
+  } else if (c.source_ports) {
     e.first_source_port = c.source_ports->first;
     e.last_source_port = c.source_ports->second;
   }
@@ -125,10 +127,19 @@ void apply(const EncapChoices& c, TunnelEncap& e) {
   if (c.gre_sequence) e.gre_sequence = *c.gre_sequence;
   if (c.stt_vlan) e.vlan_in_header = *c.stt_vlan;
   if (c.lisp_instance) e.instance = *c.lisp_instance;
-  if (c.lisp.nonce) e.lisp.nonce = c.lisp.nonce;
-  if (c.lisp.echo_nonce) e.lisp.echo_nonce = true;
-  if (c.lisp.map_versions) e.lisp.map_versions = c.lisp.map_versions;
+  // The header has room for one of them, and for 8 bits of locators beside an instance id.
+  if (c.lisp.nonce) {
+    e.lisp.nonce = c.lisp.nonce;
+    e.lisp.echo_nonce = c.lisp.echo_nonce;
+    e.lisp.map_versions.reset();
+  }
+  if (c.lisp.map_versions) {
+    e.lisp.map_versions = c.lisp.map_versions;
+    e.lisp.nonce.reset();
+    e.lisp.echo_nonce = false;
+  }
   if (c.lisp.locators) e.lisp.locators = c.lisp.locators;
+  if (e.instance && e.lisp.locators) *e.lisp.locators &= 0xff;
 }
 
 std::span<const std::string_view> choice_names() { return kNames; }

@@ -51,17 +51,16 @@ std::uint32_t decode(std::span<const std::uint8_t> bytes, Decap& result) {
   }
   if ((flags & LispHeader::kLocatorStatus) != 0)
     info.lisp.locators = info.has_id ? word & 0xff : word;
-  if ((flags & LispHeader::kNonce) != 0 && (flags & LispHeader::kMapVersion) != 0) {
-    return refuse(result, DropReason::tunnel_bad, "LISP with both nonce and map-versions");
-  }
   if ((flags & LispHeader::kEncrypted) != 0) {
     return refuse(result, DropReason::tunnel_bad, "LISP payload is encrypted");
   }
+  // Both N and V must not be; if they are, the field is a nonce (RFC 9300, 5.3).
   if ((flags & LispHeader::kNonce) != 0) {
     info.lisp.nonce = header->nonce;
     info.lisp.echo_nonce = (flags & LispHeader::kEchoNonce) != 0;
+  } else if ((flags & LispHeader::kMapVersion) != 0) {
+    info.lisp.map_versions = header->nonce;
   }
-  if ((flags & LispHeader::kMapVersion) != 0) info.lisp.map_versions = header->nonce;
   return kHeaderSize;
 }
 

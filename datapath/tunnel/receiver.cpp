@@ -45,6 +45,15 @@ TunnelReceiver::Result TunnelReceiver::receive(Packet& packet, const ParsedHeade
   ParsedHeaders outer = parsed;
   if (outer.fragment != Fragment::none) [[unlikely]] {
     if (!may_be_tunnel(outer.ip_proto)) return {};
+    if (options_.refuse_fragments) {
+      // A first fragment says what it is of.
+      ParsedHeaders whole = outer;
+      whole.fragment = Fragment::none;
+      const DecapOptions& o = options_.decap;
+      if (outer.fragment == Fragment::first &&
+          tunnel_kind_of(packet, whole, o.ports, o.gre, o.gre_keys) == TunnelKind::none)
+        return {};
+    }
     if (options_.refuse_fragments) return ended({}, DropReason::part_refused, "a fragment");
     const FragmentPlace place = fragment_place(packet, outer);
     if (!place.ok)
@@ -59,9 +68,11 @@ TunnelReceiver::Result TunnelReceiver::receive(Packet& packet, const ParsedHeade
       case Reassembly::Outcome::complete:
         break;
     }
-    const bool joins = join_fragments(parts_, packet);
+    const Joined joins = join_fragments(parts_, packet);
     give_others(parts_, packet, joined);
-    if (!joins)
+    if (joins == Joined::mixed_ecn)
+      return ended({}, DropReason::tunnel_bad, "CE on one fragment, Not-ECT on another (RFC 3168)");
+    if (joins == Joined::too_long)
       return ended({}, DropReason::malformed, "fragments that no IP packet can have been cut to");
     outer = parse_materialising(packet);
     if (!outer.ok()) return ended({}, DropReason::malformed, to_string(outer.error));
@@ -79,6 +90,8 @@ TunnelReceiver::Result TunnelReceiver::take_segment(Packet& packet, Decap decap,
   const PartKey key{decap.info.src, decap.info.dst, s.frame_id, decap.info.src_port,
                     wire::kProtoTcp};
   const Part part{&packet, s.offset, s.begin, s.end};
+  for (const Done& d : done_)
+    if (d.key == key && d.until > now) return {What::again, {}};
   switch (frames_.add(key, part, s.frame_length, now, parts_, given_up)) {
     case Reassembly::Outcome::held:
       return {What::held, {}};
@@ -89,6 +102,11 @@ TunnelReceiver::Result TunnelReceiver::take_segment(Packet& packet, Decap decap,
     case Reassembly::Outcome::complete:
       break;
   }
+  const Done whole{key, now + options_.frames.timeout};
+  if (done_.size() < kDone)
+    done_.push_back(whole);
+  else
+    done_[next_done_++ % kDone] = whole;
   int ecn = decap.info.tos & wire::kEcnMask;
   std::uint8_t ttl = decap.info.ttl;
   for (const Part& p : parts_) {

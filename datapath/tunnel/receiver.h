@@ -60,6 +60,15 @@ class TunnelReceiver {
   ReceiverOptions options_;
   Reassembly fragments_;
   Reassembly frames_;
+  /// STT frames that are whole already: what comes of them once more is a repetition. (IP reuses
+  /// its identifications too soon for this.)
+  struct Done {
+    PartKey key{};
+    Time until{};
+  };
+  static constexpr std::size_t kDone = 64;
+  std::vector<Done> done_;  // a ring
+  std::size_t next_done_ = 0;
   std::vector<Part> parts_;
 };
 

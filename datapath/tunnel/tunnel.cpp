@@ -479,8 +479,11 @@ void finish_decap(Packet& packet, std::uint32_t begin, std::uint32_t end,
       refuse(result, DropReason::tunnel_bad, "CE outside, Not-ECT inside (RFC 6040)");
       return;
     }
-    tos = static_cast<std::uint8_t>((options.copy_dscp ? info.tos & 0xfc : ip.tos & 0xfc) | ecn);
-    if (options.copy_ttl || info.kind == TunnelKind::lisp) ttl = std::min(ttl, info.ttl);
+    // RFC 9300, 5.3: LISP copies both back.
+    const bool lisp = info.kind == TunnelKind::lisp;
+    const bool copy_dscp = options.copy_dscp || lisp;
+    tos = static_cast<std::uint8_t>((copy_dscp ? info.tos & 0xfc : ip.tos & 0xfc) | ecn);
+    if (options.copy_ttl || lisp) ttl = std::min(ttl, info.ttl);
   }
   if (end != packet.size()) trim_frame(packet, end);
   packet.pull(begin);
@@ -551,10 +554,14 @@ Decap decap(Packet& packet, const ParsedHeaders& outer, const DecapOptions& opti
     ensure_headers(packet, std::min(end, begin + 8 + options_size));
   }
   const auto there = packet.headers().subspan(begin, std::min(end, packet.header_size()) - begin);
+  if (options_bytes != nullptr && info.kind == TunnelKind::geneve &&
+      there.size() > geneve::kHeaderSize) {
+    const std::size_t most = geneve::kHeaderSize + (there[0] & 0x3fu) * 4;
+    options_bytes->assign(there.begin() + geneve::kHeaderSize,
+                          there.begin() + static_cast<long>(std::min(most, there.size())));
+  }
   const std::uint32_t header = decode_header(info.kind, there, options, result);
   if (header == 0) return result;
-  if (options_bytes != nullptr && info.kind == TunnelKind::geneve)
-    options_bytes->assign(there.begin() + geneve::kHeaderSize, there.begin() + header);
   if (result.status == Decap::Status::control) {
     result.segment.begin = begin + header;
     result.segment.end = end;

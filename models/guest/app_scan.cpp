@@ -1,4 +1,5 @@
-// A port scan: one SYN after another; what comes back tells open, refused or filtered.
+// A port scan: one SYN after another; what comes back tells open, refused or filtered. Or a flood
+// of fragments: the beginning of one datagram after another, of which the rest never comes.
 #include "models/guest/apps.h"
 
 namespace weft::models {
@@ -59,6 +60,13 @@ class Scan final : public App, public TimerTarget, public TcpEvents {
     if (p.counted) {
       ++stats_.sent;
       ++stats_.bucket(now).sent;
+    }
+    if (config_.scan_fragments) {
+      constexpr std::uint32_t kData = 1400;  // a multiple of 8, with UDP's header
+      world_.stack->send_first_fragment(config_.remote, static_cast<std::uint16_t>(port),
+                                        Payload::stream(config_.traffic, port, kData - 8),
+                                        config_.traffic + 1, config_.pair);
+      return;
     }
     p.connection = world_.stack->connect(config_.remote, static_cast<std::uint16_t>(port), this,
                                          config_.traffic + 1, config_.pair);

@@ -319,6 +319,10 @@ void Netstack::send_udp(const IpAddress& to, std::uint16_t src_port, std::uint16
                         Payload payload, std::uint32_t flow, std::uint32_t pair) {
   impl_->send_udp(to, src_port, dst_port, std::move(payload), flow, pair);
 }
+void Netstack::send_first_fragment(const IpAddress& to, std::uint16_t dst_port, Payload payload,
+                                   std::uint32_t flow, std::uint32_t pair) {
+  impl_->send_first_fragment(to, dst_port, std::move(payload), flow, pair);
+}
 std::uint16_t Netstack::ephemeral_udp_port() {
   for (int tries = 0; tries < 28232; ++tries) {
     const std::uint16_t port = impl_->next_udp_port;

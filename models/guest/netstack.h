@@ -153,6 +153,9 @@ class Netstack {
   /// A datagram; one that exceeds the path MTU is dropped as too_big.
   void send_udp(const IpAddress& to, std::uint16_t src_port, std::uint16_t dst_port,
                 Payload payload, std::uint32_t flow, std::uint32_t pair = 0);
+  /// The first fragment (IPv4) of a datagram of which nothing more follows.
+  void send_first_fragment(const IpAddress& to, std::uint16_t dst_port, Payload payload,
+                           std::uint32_t flow, std::uint32_t pair = 0);
   /// A port of 32768..60999 that nothing has bound; 0 if there is none left.
   std::uint16_t ephemeral_udp_port();
 

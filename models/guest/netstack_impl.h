@@ -149,6 +149,8 @@ struct NetstackImpl final : TimerTarget {
   void receive_udp(Packet* p, const IpView& ip);
   void send_udp(const IpAddress& to, std::uint16_t src_port, std::uint16_t dst_port,
                 Payload payload, std::uint32_t flow, std::uint32_t pair);
+  void send_first_fragment(const IpAddress& to, std::uint16_t dst_port, Payload payload,
+                           std::uint32_t flow, std::uint32_t pair);
 
   // --- tcp_table.cpp ---
   std::vector<PortEntry<TcpAcceptor>> listeners;

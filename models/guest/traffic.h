@@ -52,6 +52,7 @@ struct ClientConfig {
   std::uint16_t sessions = 1;      ///< ... to so many ports from `port` on, in turn ...
   std::vector<IpAddress> more_remotes{};  ///< ... at `remote` and these, in turn
   std::uint16_t scan_first = 1, scan_last = 1024;
+  bool scan_fragments = false;  ///< first fragments of datagrams that never become whole
 };
 
 /// The passive side of one pair: what the guest at `ClientConfig::remote` must know to answer.

@@ -23,6 +23,27 @@ void NetstackImpl::send_udp(const IpAddress& to, std::uint16_t src_port, std::ui
   send_ip(p, to);
 }
 
+void NetstackImpl::send_first_fragment(const IpAddress& to, std::uint16_t dst_port, Payload payload,
+                                       std::uint32_t flow, std::uint32_t pair) {
+  Packet* p = station().create();
+  p->flow = flow;
+  p->pair = pair;
+  p->payload = std::move(payload);
+  const IpAddress src = source_for(to);
+  if (src.is_zero() || to.is6) return drop(p, DropReason::no_route);
+  std::uint8_t* l4 = begin_ip(p, src, to, wire::kProtoUdp, 8);
+  auto& h = wire::at<wire::UdpHeader>(l4);
+  h.src_port = dst_port;
+  h.dst_port = dst_port;
+  h.length = 60000;  // of the whole
+  h.checksum = 0;
+  auto& ip = wire::at<wire::Ipv4Header>(p->data() + 14);
+  ip.flags_fragment = wire::Ipv4Header::kMoreFragments;
+  ip.checksum = 0;
+  ip.checksum = checksum_of({p->data() + 14, 20});
+  send_ip(p, to);
+}
+
 void NetstackImpl::receive_udp(Packet* p, const IpView& ip) {
   const auto& h = wire::at<wire::UdpHeader>(p->data() + ip.l4);
   const std::uint32_t length = h.length;

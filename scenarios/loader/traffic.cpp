@@ -404,6 +404,7 @@ class TrafficReader {
     Reader reader(diag_, node, "scan", "scan");
     traffic_.interval = milliseconds(1);
     reader.read_positive("interval", traffic_.interval);
+    reader.read("fragments", traffic_.scan_fragments);
     if (const YamlNode* ports = reader.take("ports")) {
       const auto text = scalar_text(diag_, *ports, "a range of ports such as 1-1024");
       const std::size_t dash = text ? text->find('-') : std::string::npos;

@@ -394,6 +394,7 @@ void World::build_guests(std::map<EndpointRef, models::GuestConfig>& guests) {
             c.more_remotes.push_back(a.address);
       c.scan_first = spec.scan_first;
       c.scan_last = spec.scan_last;
+      c.scan_fragments = spec.scan_fragments;
       guests.at(pair.from).clients.push_back(std::move(c));
       if (spec.kind == TrafficKind::ping || spec.kind == TrafficKind::scan) continue;
       models::PeerConfig peer;

@@ -126,7 +126,6 @@ def refused(t):
             ('EtherIP version 4', f.etherip(UDP, 0x4000), 'etherip', bad),
             ('EtherIP reserved bit', f.etherip(UDP, 0x3001), 'etherip', bad),
             ('OTV without I', f.otv(UDP, flags=0), 'otv', bad),
-            ('LISP nonce and map-version', f.lisp(UDP[14:], flags=0x98), 'lisp', bad),
             ('LISP encrypted', f.lisp(UDP[14:], flags=0x09), 'lisp', bad),
             ('LISP carrying nothing known', f.lisp(b'\x10' + bytes(60)), 'lisp', bad),
             ('STT version', f.stt(UDP, version=1)[0], 'stt', bad),

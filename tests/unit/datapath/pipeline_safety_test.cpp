@@ -197,7 +197,7 @@ TEST_CASE("fragments cross a tunnel, translated, as fragments of one source port
   REQUIRE(source_ports.size() == 1);
   REQUIRE(parts.size() == pieces.size());
   Packet* joined = b.packet();
-  REQUIRE(datapath::join_fragments(parts, *joined));
+  REQUIRE(datapath::join_fragments(parts, *joined) == datapath::Joined::ok);
   REQUIRE(verify_checksums(*joined) == ChecksumFault::ok);
   REQUIRE(wire::at<wire::Ipv4Header>(joined->data() + 14).src.get() == Ip4{0xc0000201});
   for (const auto& part : parts) b.pool.give(part.packet);
