@@ -177,6 +177,7 @@ Megaflow* MegaflowCache::lookup(const FlowKey& key, std::uint64_t& tuples_search
 void MegaflowCache::lookup_burst(std::span<const FlowKey* const> keys, Megaflow** found,
                                  std::uint64_t& tuples_searched) {
   std::uint8_t waiting[kBurst];
+  const FlowKey* pending[kBurst];
   std::uint32_t hash[kBurst];
   Megaflow* first[kBurst];
   auto left = static_cast<unsigned>(keys.size());
@@ -187,10 +188,9 @@ void MegaflowCache::lookup_burst(std::span<const FlowKey* const> keys, Megaflow*
   unsigned tuples = 0;
   for (MaskTable* table : order_) {
     ++tuples;
-    for (unsigned i = 0; i < left; ++i) {
-      hash[i] = table->sparse.hash(*keys[waiting[i]], seed_);
-      table->index.prefetch(hash[i]);
-    }
+    for (unsigned i = 0; i < left; ++i) pending[i] = keys[waiting[i]];
+    table->sparse.hash_burst({pending, left}, seed_, hash);
+    for (unsigned i = 0; i < left; ++i) table->index.prefetch(hash[i]);
     for (unsigned i = 0; i < left; ++i) {
       const std::uint32_t slot = table->index.find(hash[i], [](std::uint32_t) { return true; });
       first[i] = slot == HashIndex::kNone ? nullptr : at(slot);

@@ -1,5 +1,11 @@
 #include "datapath/sparse_mask.h"
 
+#include "base/crc32c.h"
+
+#ifdef WEFT_CRC32C_TARGET
+#include <nmmintrin.h>
+#endif
+
 namespace weft::datapath {
 namespace {
 
@@ -29,6 +35,40 @@ constexpr unsigned most_parts() {
 static_assert(most_parts() <= StagedMask::kMost);
 
 }  // namespace
+
+void SparseMask::hash_burst_portable(std::span<const FlowKey* const> keys, std::uint64_t seed,
+                                     std::uint32_t* out) const {
+  const std::uint64_t factor = seed | 1;
+  for (const FlowKey* key : keys) {
+    auto h = static_cast<std::uint32_t>(seed >> 32);
+    for (unsigned i = 0; i < count; ++i) h = crc32c(h, (key->w[word[i]] & bits[i]) * factor);
+    *out++ = h;
+  }
+}
+
+#ifdef WEFT_CRC32C_TARGET
+namespace {
+WEFT_CRC32C_TARGET void hash_burst_here(const SparseMask& m, std::span<const FlowKey* const> keys,
+                                        std::uint64_t seed, std::uint32_t* out) {
+  const std::uint64_t factor = seed | 1;
+  for (const FlowKey* key : keys) {
+    std::uint64_t h = seed >> 32;
+    for (unsigned i = 0; i < m.count; ++i)
+      h = _mm_crc32_u64(h, (key->w[m.word[i]] & m.bits[i]) * factor);
+    *out++ = static_cast<std::uint32_t>(h);
+  }
+}
+}  // namespace
+#endif
+
+void SparseMask::hash_burst(std::span<const FlowKey* const> keys, std::uint64_t seed,
+                            std::uint32_t* out) const {
+#ifdef WEFT_CRC32C_TARGET
+  if (crc32c_in_hardware()) [[likely]]
+    return hash_burst_here(*this, keys, seed, out);
+#endif
+  hash_burst_portable(keys, seed, out);
+}
 
 StagedMask::StagedMask(const FlowMask& mask, bool staged) {
   for (unsigned s = 0; s < kStages; ++s) {
