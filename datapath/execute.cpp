@@ -452,6 +452,7 @@ void Pipeline::Impl::read_for_tracking(Pass& pass, std::uint16_t zone) {
   if (pass.translated && zone != pass.ct_zone) pass.ct_read = pass.tracked = false;
   if (pass.ct_read) return;
   pass.ct = tracked_packet(pass);
+  pass.ct_dirty = true;
   pass.ct_read = true;
   pass.ct_hashed = false;
   pass.translated = false;

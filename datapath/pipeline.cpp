@@ -349,7 +349,7 @@ void Pipeline::Impl::burst(std::span<Packet* const> packets, const PortConfig& p
   for (Packet* p : packets) __builtin_prefetch(p->data());
   for (unsigned i = 0; i < n; ++i) {
     Pass& pass = passes[i];
-    static_cast<PassState&>(pass) = PassState{};
+    pass.fresh();
     pass.packet = packets[i];
     pass.in_port = port.number.value;
     pass.owner = pass.in_port;
@@ -497,6 +497,7 @@ void Pipeline::Impl::fetch_connections(std::span<Pass* const> look_up, Megaflow*
     if (found[i] == nullptr || !found[i]->shared->tracks_first) continue;
     Pass& pass = *look_up[i];
     pass.ct = tracked_packet(pass);
+    pass.ct_dirty = true;
     pass.ct_hash_zone = found[i]->decision().steps[0].zone;
     pass.ct_hash = connections.hash(pass.ct, pass.ct_hash_zone);
     pass.ct_read = pass.ct_hashed = any = true;

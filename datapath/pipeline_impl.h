@@ -2,7 +2,9 @@
 // bursts), execute.cpp (steps of a decision), pipeline_text.cpp (dumps), trace.cpp.
 #pragma once
 
+#include <cstring>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "datapath/cache.h"
@@ -44,15 +46,28 @@ struct PassState {
   std::uint16_t ct_zone = 0;
   std::uint16_t ct_hash_zone = 0;
   std::uint32_t ct_hash = 0;
-  CtPacket ct{};
   CtResult ct_result{};
 };
 struct Pass : PassState {
+  CtPacket ct{};
+  bool ct_dirty = false;  ///< `ct` has been read since it was cleared
   FlowKey key{};
   /// No word of the key but the first and kPlainWords is set: the next plain packet overwrites
   /// those and need not clear the rest.
   bool plain = true;
+
+  /// As for a packet of which nothing is known, but for the key. Copied from a constant: what gcc
+  /// makes of an assignment of PassState{} costs more than the whole lookup.
+  void fresh() {
+    static constexpr PassState kFresh{};
+    std::memcpy(static_cast<PassState*>(this), &kFresh, sizeof(PassState));
+    if (ct_dirty) {
+      ct = {};
+      ct_dirty = false;
+    }
+  }
 };
+static_assert(std::is_trivially_copyable_v<PassState>);
 
 struct Pipeline::Impl {
   VtepConfig vtep;
