@@ -68,6 +68,16 @@ def accepted(t):
         ['--require-udp-checksum'], reason='parse.checksum')
     one(t, '... over IPv6', f.geneve(UDP, checked=False, six=True), 'geneve', 'drop',
         ['--require-udp-checksum6'], reason='parse.checksum')
+    bare = f.geneve(UDP, checked=False, six=True)
+    one(t, 'GENEVE over IPv6 without checksum', bare, 'geneve', 'drop', reason='parse.checksum')
+    one(t, '... that is accepted', bare, 'geneve', 'accept', ['--accept-zero-checksum'], inner=UDP)
+    for name, make in (('vxlan', f.vxlan), ('otv', f.otv)):
+        one(t, f'{name} over IPv6 without checksum', make(UDP, checked=False, six=True), name,
+            'accept', inner=UDP)
+    one(t, 'LISP with N and V has a nonce', f.lisp(UDP[14:], flags=0x98), 'lisp', 'accept',
+        inner=UDP[14:])
+    one(t, 'LISP: DSCP and TTL come back', f.lisp(f.inner_udp(tos=0x20)[14:], tos=0xb8), 'lisp',
+        'accept', inner=f.inner_udp(tos=0xb8)[14:])
     full = f.option(0xffff, 0x01, bytes(124)) + f.option(0xffff, 0x02, bytes(116))
     t.check('the longest options', len(full) + 4 == 252)
     full += f.option(0xffff, 0x03)
@@ -77,7 +87,7 @@ def accepted(t):
         inner=b'hello', reason=None)
     critical = f.option(0x0103, 0x81, b'abcd')
     one(t, 'unknown critical option', f.geneve(UDP, options=critical, flags=0x40), 'geneve', 'drop',
-        reason='tunnel.bad')
+        reason='tunnel.bad', options=critical)
     one(t, '... that is known', f.geneve(UDP, options=critical, flags=0x40), 'geneve', 'accept',
         ['--known-option', '0x0103:0x81'], inner=UDP, options=critical)
     tagged = f.with_vlan(UDP, 0x2064)
@@ -93,6 +103,10 @@ def accepted(t):
     one(t, 'a partial checksum is completed', f.stt(partial, flags=0x0e, l4=34, mss=1460)[0], 'stt',
         'accept', inner=whole)
     one(t, 'GRE with a key is NVGRE', f.gre(UDP, key=0x100500), 'nvgre', 'accept', id=0x1005)
+    plain = f.gre(UDP, key=42)
+    one(t, 'a key that no VSID can be', plain, 'nvgre', 'drop', reason='tunnel.bad',
+        detail='reserved VSID; for GRE with a key of another kind: --gre gre')
+    one(t, '... as told', plain, 'gre', 'accept', ['--gre', 'gre'], id=42, inner=UDP)
     one(t, '... or not', f.gre(UDP, key=0x100500), 'gre', 'accept', ['--gre', 'gre'], id=0x100500)
     one(t, 'another port', f.vxlan(UDP), None, 'drop', ['--port', 'vxlan=8472'],
         reason='not_tunnel')
@@ -183,6 +197,9 @@ def parts(t):
             [('stt', 'drop', 'reassembly.incomplete')], lines)
     lines, _ = run(t, f.pcap([s for s in segments[:-1] for _ in (0, 1)] + segments[-1:]))
     t.check('repeated segments', [x['inner'] for x in lines] == [big[0].hex()], str(lines)[:300])
+    lines, _ = run(t, f.pcap(segments + segments[1:2]))
+    t.check('a segment once more when the frame is whole', [x['verdict'] for x in lines] ==
+            ['accept'], str(lines)[:300])
     two = [s for pair in zip(f.stt(big[0], 1, 1408), f.stt(f.inner_tcp(9000, '10.0.9.9'), 2, 1408))
            for s in pair]
     lines, _ = run(t, f.pcap(two))
@@ -210,6 +227,14 @@ def parts(t):
     lines, _ = run(t, f.pcap(pieces), '--refuse-fragments')
     t.check('fragments are refused', [x['reason'] for x in lines] == ['reassembly.refused'] * 3,
             lines)
+    dns = f.fragments(f.outer(f.struct.pack('>HHHH', 53, 53, 3008, 0) + bytes(3000), 17), 1480)
+    lines, _ = run(t, f.pcap(dns[:1]), '--refuse-fragments', '--only-tunnels')
+    t.check('a first fragment that is no tunnel', not lines, lines)
+    marked = f.fragments(f.vxlan(f.inner_udp(4000), flags=8, tos=3), 1480)
+    plain = f.fragments(f.vxlan(f.inner_udp(4000), flags=8, tos=0), 1480)
+    lines, _ = run(t, f.pcap(marked[:1] + plain[1:]))
+    t.check('CE on one fragment, Not-ECT on the others',
+            [(x['verdict'], x['reason']) for x in lines] == [('drop', 'tunnel.bad')], lines)
     lines, _ = run(t, f.pcap(pieces[:-1]))
     t.check('a lost fragment', [x['reason'] for x in lines] == ['reassembly.incomplete'], lines)
 

@@ -255,10 +255,15 @@ TEST_CASE("round trips of random frames through every encapsulation") {
     Bytes out = frame_of(*w.p);
     if (e.kind == TunnelKind::lisp) {
       std::copy_n(inner.begin(), 12, out.begin());
-      // RFC 9300, 5.3: the TTL is at most the outer one.
+      // RFC 9300, 5.3: the TTL is at most the outer one, the DSCP is the outer one.
       const std::uint8_t ttl = std::min<std::uint8_t>(64, parsed.ttl);
       inner[flow.is6 ? 21 : 22] = ttl;
-      if (!flow.is6) {
+      const unsigned dscp = parsed.tos & 0xfcu;
+      if (flow.is6) {
+        inner[14] = static_cast<std::uint8_t>(0x60 | dscp >> 4);
+        inner[15] = static_cast<std::uint8_t>((inner[15] & 0x3f) | (dscp << 4 & 0xc0));
+      } else {
+        inner[15] = static_cast<std::uint8_t>(dscp | (inner[15] & 3u));
         inner[24] = inner[25] = 0;
         const auto sum = static_cast<std::uint16_t>(~test::slow_sum(inner, 14, 34));
         wire::store_be(inner.data() + 24, sum);

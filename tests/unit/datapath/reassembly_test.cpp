@@ -2,8 +2,10 @@
 // and lies; super-segments that travel as descriptors; limits of memory and time; IP fragments.
 #include "datapath/reassembly.h"
 
+#include <map>
 #include "datapath/tunnel/receiver.h"
 #include "datapath/tunnel/stt.h"
+
 #include "tests/catch.h"
 #include "tests/oracle/reassembly_twin.h"
 #include "tests/unit/datapath/frames.h"
@@ -148,6 +150,7 @@ TEST_CASE("STT reassembly does what its slow twin does") {
     for (std::size_t i = wire.size(); i > 1; --i)
       if (random.below(3) == 0) std::swap(wire[i - 1], wire[random.below(i)]);
     Time now{};
+    std::map<std::uint32_t, Time> done;
     for (const Segment& s : wire) {
       now += microseconds(static_cast<std::int64_t>(random.below(1500)));
       Bytes bytes(s.packet.begin(), s.packet.begin() + 54);
@@ -159,11 +162,20 @@ TEST_CASE("STT reassembly does what its slow twin does") {
       finish_l4_checksum(*p, 14);
       const auto r = receiver.receive(*p, parse_materialising(*p), now, lab.joined, lab.given_up);
       // A single segment that is a whole frame needs no reassembly.
+      // A frame that has been whole is not there once more when all its segments are.
       std::optional<Bytes> expected;
-      if (s.offset == 0 && s.data.size() == s.total)
+      const bool single = s.offset == 0 && s.data.size() == s.total;
+      if (!single && done.contains(s.frame) && done.at(s.frame) > now) {
+        REQUIRE(r.what == What::again);
+        lab.pool.give(p);
+        lab.settle();
+        continue;
+      }
+      if (single)
         expected = s.data;
       else
         expected = twin.add(s.frame, s.total, s.offset, s.data, now);
+      if (expected && !single) done[s.frame] = now + milliseconds(20);
       INFO("round " << round << " frame " << s.frame << " offset " << s.offset);
       REQUIRE(r.decap.ok() == (expected.has_value() && r.what == What::packet && r.decap.ok()));
       if (expected) {
