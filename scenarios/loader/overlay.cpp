@@ -244,7 +244,7 @@ class RuleReader {
           column > 0 ? fmt::format("column {} of `{}`; {}", column, line, s.error().remedy)
                      : s.error().remedy);
     }
-    if (s->subject == Subject::port || s->subject == Subject::vtep || s->subject == Subject::ct)
+    if (s->subject == Subject::port || s->subject == Subject::vtep)
       return context_.diag.error(place, fmt::format("`{}` is the scenario's to say", line),
                                  "ports are the VMs on the hypervisor, numbered from 1; the tunnel "
                                  "endpoint comes with the underlay");
