@@ -214,8 +214,8 @@ class RuleReader {
     }
     const auto text = scalar_text(context_.diag, node, "rules, one a line");
     if (!text) return;
-    // A block's text begins in the line behind its '|'; of quoted text only the beginning is known.
-    const bool block = !node.quoted && text->find('\n') != std::string::npos;
+    // A block's text begins in the line behind its '|'.
+    const bool block = text->find('\n') != std::string::npos;
     Place place = node.place;
     for (std::string_view rest = *text; !rest.empty();) {
       const auto end = std::min(rest.find('\n'), rest.size());
@@ -223,7 +223,7 @@ class RuleReader {
       rest.remove_prefix(std::min(end + 1, rest.size()));
       if (block) {
         ++place.line;
-        place.column = 0;
+        place.column = 1;
       }
       if (line.find_first_not_of(" \t") != std::string_view::npos && line[0] != '#')
         add(place, line);

@@ -77,8 +77,12 @@ actions=output(port=1,max_len=10)
 
 
 def parse(rule):
-    r = subprocess.run(['ovs-ofctl', '-OOpenFlow10,OpenFlow13,OpenFlow15', 'parse-flow', rule],
-                       capture_output=True, text=True)
+    # OpenFlow 1.5 has most of it; mod_* without the protocol, only 1.0.
+    for protocols in ('OpenFlow15', 'OpenFlow10,OpenFlow13,OpenFlow15'):
+        r = subprocess.run(['ovs-ofctl', '-O' + protocols, 'parse-flow', rule],
+                           capture_output=True, text=True)
+        if r.returncode == 0:
+            break
     line = next((x for x in r.stdout.splitlines() if 'FLOW_MOD' in x), '')
     return r.returncode, re.sub(r'^\S+ .*?ADD ', '', line), r.stderr
 
@@ -86,6 +90,7 @@ def parse(rule):
 def meaning(text):
     """One spelling for what OpenFlow's versions call by several names."""
     vid = lambda m: f'set_field:{int(m[1]) | 0x1000}->vlan_vid'
+    text = text.replace('OXM_OF_IP_DSCP[]', 'NXM_OF_IP_TOS[2..7]')
     for pattern, to in ((r'mod_nw_ttl:(\d+)', r'set_field:\1->nw_ttl'),
                         (r'mod_nw_tos:(\d+)', r'set_field:\1->nw_tos'),
                         (r'load:0x([0-9a-f]+)->NXM_OF_IP_TOS\[\]',
