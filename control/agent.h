@@ -35,13 +35,17 @@
 
 namespace weft::control {
 
-/// Where the agent's rules go. Rules are in ovs-ofctl's syntax (datapath/pipeline.h).
+/// Where the agent's rules go. Rules, and the groups and meters that they use, are in ovs-ofctl's
+/// syntax: a statement of a switch file each (docs/ofproto.md), so that a sink needs no more than
+/// Pipeline::apply.
 class RuleSink {
  public:
   virtual ~RuleSink() = default;
-  /// Adds, or replaces the actions of the rule with the same table, priority and match.
+  /// Adds, or replaces the actions of the rule with the same table, priority and match; a text
+  /// that begins with "group_id=" or "meter=" adds or replaces that.
   virtual void add_rule(const std::string& text) = 0;
-  /// "table=T,priority=P,MATCH": strict.
+  /// "table=T,priority=P,MATCH": strict; or "group_id=N", "meter=N". removal_of() (flow.h) makes
+  /// a statement of it.
   virtual void delete_rule(const std::string& text) = 0;
   /// What is installed now, each text as it was given to add_rule, in any order. An agent that
   /// starts reads it once.
@@ -156,6 +160,7 @@ constexpr std::uint16_t dnat_zone(std::uint32_t router) {
 
 /// Connection tracking zone of a local port: its number on the vSwitch. Whoever gives a number to
 /// another VM must have emptied the zone (Pipeline::export_zone does when a VM moves away).
+inline constexpr std::uint16_t kNoZone = 0;  ///< of no port: nothing is ever committed there
 constexpr std::uint16_t zone_of(std::uint32_t of_port) {
   return static_cast<std::uint16_t>(of_port);
 }

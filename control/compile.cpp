@@ -87,8 +87,6 @@ std::vector<Prefix> prefixes_of(const Port& port) {
   return out;
 }
 
-constexpr std::size_t kMatchLimit = 100'000;
-
 }  // namespace
 
 void add_flows(Records& out, std::string key, const std::vector<Flow>& flows) {
@@ -102,54 +100,6 @@ std::vector<std::string> Env::referrers(Table table, const std::string& name, Ta
   for (auto it = all.lower_bound({source, {}}); it != all.end() && it->first == source; ++it)
     out.push_back(it->second);
   return out;
-}
-
-// --- names of expressions
-// -------------------------------------------------------------------------
-
-const Group* EnvNames::group(const std::string& name) const {
-  if (const Group* g = env_.row<Table::group>(name); g != nullptr && g->tenant == tenant_) return g;
-  const Group* g = env_.row<Table::group>(tenant_ + "/" + name);
-  return g != nullptr && g->tenant == tenant_ ? g : nullptr;
-}
-
-std::optional<std::vector<std::string>> EnvNames::port_group(std::string_view name) const {
-  const Group* g = group(std::string(name));
-  if (g == nullptr) return std::nullopt;
-  return std::vector<std::string>(g->members.begin(), g->members.end());
-}
-
-std::optional<std::vector<Constant>> EnvNames::address_set(std::string_view text) const {
-  const auto constant = [](const Prefix& p) {
-    const bool host = p.length == (p.address.is6 ? 128 : 32);
-    return parse_constant(host ? p.address.text() : p.text()).value();
-  };
-  std::vector<Constant> out;
-  const std::string name(text);
-  const AddressSet* set = env_.row<Table::address_set>(name);
-  if (set == nullptr || set->tenant != tenant_)
-    set = env_.row<Table::address_set>(tenant_ + "/" + name);
-  if (set != nullptr && set->tenant == tenant_) {
-    for (const Prefix& p : set->prefixes) out.push_back(constant(p));
-    return out;
-  }
-  const bool is6 = name.ends_with("_ip6");
-  if (!is6 && !name.ends_with("_ip4")) return std::nullopt;
-  const Group* g = group(name.substr(0, name.size() - 4));
-  if (g == nullptr) return std::nullopt;
-  for (const IpAddress& a : env_.addresses_of_group(g->name))
-    if (a.is6 == is6) out.push_back(constant({a, is6 ? 128 : 32}));
-  return out;
-}
-
-std::optional<Cube> EnvNames::port(PortSide side, std::string_view name) const {
-  PortPlace place = env_.place(std::string(name));
-  if (place.vni == 0) place = env_.place(tenant_ + "/" + std::string(name));
-  if (place.vni == 0) return std::nullopt;
-  Cube cube = Cube::of(datapath::Field::metadata, place.vni);
-  const bool in = side == PortSide::in;
-  cube.narrow(Cube::of(in ? datapath::Field::reg14 : datapath::Field::reg15, place.key));
-  return cube;
 }
 
 // --- the graph
@@ -408,7 +358,6 @@ struct Compiler::Impl final : Env {
       case Table::qos:
         return qos_records(*this, name);
       case Table::mirror:
-        return mirror_records(*this, name);
       case Table::tenant:
       case Table::group:
       case Table::address_set:
@@ -469,6 +418,8 @@ struct Compiler::Impl final : Env {
                       port->enabled && (external || port->unknown)};
     out.push_back({port_record_key(s.place), encode(record), record.flows.size()});
     add_flows(out, local_record_key(s.place), local_port_flows(*network, *port, s.profile));
+    for (const auto& more : {dhcp_records(*this, name), mirror_records(*this, name)})
+      out.insert(out.end(), more.begin(), more.end());
     return out;
   }
 
@@ -515,6 +466,13 @@ struct Compiler::Impl final : Env {
   }
 
   // --- changes ---
+  bool set_up(const std::string& port, bool is) {
+    if (is ? !up_.insert(port).second : up_.erase(port) == 0) return false;
+    facts_.touch({Fact::Kind::up, Table::port, Table::tenant, port});
+    return true;
+  }
+  const std::set<std::string>& up() const { return up_; }
+
   void index_acl(const Acl& acl, bool add) {
     const std::string scope = scope_name(acl.tenant, {acl.direction, acl.to});
     auto& users = scopes[scope];
@@ -681,10 +639,14 @@ void Compiler::apply(const Intent& now, const std::vector<RowChange>& changes) {
   impl_->apply(now, changes);
 }
 
-Compiler Compiler::of(const Intent& now, Faults faults) {
+bool Compiler::set_up(const std::string& port, bool up) { return impl_->set_up(port, up); }
+const std::set<std::string>& Compiler::up() const { return impl_->up(); }
+
+Compiler Compiler::of(const Intent& now, Faults faults, const std::set<std::string>& up) {
   std::vector<RowChange> all;
   for (Row& row : now.all_rows()) all.push_back({std::nullopt, std::move(row)});
   Compiler compiler(faults);
+  for (const std::string& port : up) compiler.set_up(port, true);
   compiler.apply(now, all);
   return compiler;
 }

@@ -36,8 +36,12 @@ class Compiler {
 
   /// `now` is the intent after the changes.
   void apply(const Intent& now, const std::vector<RowChange>& changes);
-  /// All of `now` at once.
-  static Compiler of(const Intent& now, Faults faults = {});
+  /// Whether a port is somewhere (health of backends): discovered state. It counts from the next
+  /// apply() on; true if it is news.
+  bool set_up(const std::string& port, bool up);
+  /// All of `now` at once, where these ports are up.
+  static Compiler of(const Intent& now, Faults faults = {}, const std::set<std::string>& up = {});
+  const std::set<std::string>& up() const;
 
   const RecordTable& records() const;
   std::uint64_t logical_flows() const;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +17,13 @@
 #include "control/graph.h"
 #include "control/intent.h"
 #include "control/records.h"
+#include "control/tenant_names.h"
 
 namespace weft::control {
+
+/// Most matches of one expression, or of one member of a set in it: ten times what the intent lets
+/// in (match_check.h), so that no rule is lost here.
+inline constexpr std::size_t kMatchLimit = 1'000'000;
 
 /// One record (records.h) that a node contributes; no two nodes contribute the same key at rest.
 struct Record {
@@ -38,8 +44,8 @@ struct Fact {
     referrers,  ///< which rows of `source` refer to a row
     scope,      ///< which Acls judge `name` = scope_name() of a peer
     broad,      ///< which prefixes, address sets or "any" Acls of tenant `name` judge
-    mentions,   ///< which expressions speak of `name`
     alike,      ///< which Routes have the router and prefix of `name` = route_group()
+    up,         ///< whether port `name` is somewhere
   };
   Kind kind = Kind::row;
   Table table = Table::tenant;
@@ -64,6 +70,11 @@ class Env {
     facts_.read({Fact::Kind::row, table, Table::tenant, name});
     return now_->find<table>(name);
   }
+  /// Whether some hypervisor carries the port: discovered, not desired.
+  bool is_up(const std::string& port) {
+    facts_.read({Fact::Kind::up, Table::port, Table::tenant, port});
+    return up_.contains(port);
+  }
   /// Names of the rows of `source` that refer to a row, sorted.
   std::vector<std::string> referrers(Table table, const std::string& name, Table source);
 
@@ -85,23 +96,27 @@ class Env {
   Env(Graph& graph, const Faults& faults) : facts_(graph), faults_(faults) {}
   Facts<Fact, FactHash> facts_;
   const Intent* now_ = nullptr;
+  std::set<std::string> up_;
   const Faults faults_;
 };
 
-/// Names of expressions, looked up through an Env for one tenant: an address set or group by its
-/// name or by "TENANT/NAME", the addresses of a group as NAME_ip4 and NAME_ip6.
-class EnvNames final : public Resolver {
+/// Names of expressions, looked up through an Env for one tenant.
+class EnvNames final : public TenantNames {
  public:
-  EnvNames(Env& env, std::string tenant) : env_(env), tenant_(std::move(tenant)) {}
-  std::optional<std::vector<Constant>> address_set(std::string_view name) const override;
-  std::optional<std::vector<std::string>> port_group(std::string_view name) const override;
-  std::optional<Cube> port(PortSide side, std::string_view name) const override;
-  bool is_resident(std::string_view) const override { return false; }
+  EnvNames(Env& env, std::string tenant) : TenantNames(std::move(tenant)), env_(env) {}
 
  private:
-  const Group* group(const std::string& name) const;
+  const Group* group_row(const std::string& name) const override {
+    return env_.row<Table::group>(name);
+  }
+  const AddressSet* set_row(const std::string& name) const override {
+    return env_.row<Table::address_set>(name);
+  }
+  PortPlace place(const std::string& port) const override { return env_.place(port); }
+  std::vector<IpAddress> addresses_of(const Group& group) const override {
+    return env_.addresses_of_group(group.name);
+  }
   Env& env_;
-  const std::string tenant_;
 };
 
 // --- one function per kind of row: routing.cpp, services.cpp
@@ -111,9 +126,10 @@ Records route_records(Env& env, const std::string& name);
 Records policy_records(Env& env, const std::string& name);
 Records nat_records(Env& env, const std::string& name);
 Records load_balancer_records(Env& env, const std::string& name);
+/// What only the hypervisor of `port` needs.
 Records dhcp_records(Env& env, const std::string& port);
+Records mirror_records(Env& env, const std::string& port);
 Records dns_records(Env& env, const std::string& name);
 Records qos_records(Env& env, const std::string& name);
-Records mirror_records(Env& env, const std::string& name);
 
 }  // namespace weft::control

@@ -116,6 +116,7 @@ struct Controller::Impl {
       last->second = *host;
     }
     if (!host && old != location.end()) location.erase(old);
+    health_changed |= compiler.set_up(port, host.has_value());
 
     const PortPlace place = compiler.place_of(port);
     const auto was = located_at.find(port);
@@ -490,6 +491,14 @@ struct Controller::Impl {
       const Row& row = change.after ? *change.after : *change.before;
       if (std::holds_alternative<Port>(row)) locate(name_of(row));
     }
+    take_health();
+  }
+
+  /// Ports came up or went down: what is compiled from that.
+  void take_health() {
+    if (!std::exchange(health_changed, false)) return;
+    compiler.apply(intent, {});
+    spread_compiled();
   }
 
   void note_cookies(const RowChange& change) {
@@ -535,6 +544,7 @@ struct Controller::Impl {
     }
     if (!ports.empty()) select(h);
     for (const std::string& port : ports) locate(port);
+    take_health();
   }
 
   void take_report(std::size_t h, const std::string& name, const std::optional<LocalPort>& report) {
@@ -593,6 +603,7 @@ struct Controller::Impl {
   std::set<std::pair<Time, std::size_t>> wakeups;
 
   Time now{};
+  bool health_changed = false;
   bool gathering = false;
   Time flush_at{};
   bool restarted = false;
@@ -769,7 +780,7 @@ const ControllerStats& Controller::stats() const {
 
 std::string Controller::check_recompute() const {
   const Impl& m = *impl_;
-  const Compiler fresh = Compiler::of(m.intent, m.options.faults);
+  const Compiler fresh = Compiler::of(m.intent, m.options.faults, m.compiler.up());
   for (const auto& [key, value] : fresh.records()) {
     const auto it = m.compiler.records().find(key);
     if (it == m.compiler.records().end()) return "record missing: " + key;
@@ -785,6 +796,7 @@ std::string Controller::check_recompute() const {
     if (host != (it == m.location.end() ? std::nullopt : std::optional(it->second)))
       return "location differs: " + port;
     const PortPlace place = m.compiler.place_of(port);
+    if (host.has_value() != m.compiler.up().contains(port)) return "health differs: " + port;
     if (host && place.vni != 0) locations[location_key(place)] = m.location_value(*host);
   }
   const auto compare = [](const RecordTable& want, const RecordTable& have) -> std::string {

@@ -14,6 +14,8 @@ std::string_view name_of(Stage stage) {
       return "admit";
     case Stage::port_security:
       return "port-security";
+    case Stage::mirror_from:
+      return "mirror-from";
     case Stage::from_port_ct:
       return "from-port-ct";
     case Stage::from_port_state:
@@ -28,10 +30,14 @@ std::string_view name_of(Stage stage) {
       return "balance";
     case Stage::from_commit:
       return "from-commit";
+    case Stage::to_backend:
+      return "to-backend";
     case Stage::responder:
       return "responder";
     case Stage::services:
       return "services";
+    case Stage::affinity:
+      return "affinity";
     case Stage::to_router:
       return "to-router";
     case Stage::router_input:
@@ -86,6 +92,8 @@ std::string_view name_of(Stage stage) {
       return "shape";
     case Stage::commit:
       return "commit";
+    case Stage::mirror_to:
+      return "mirror-to";
     case Stage::deliver:
       return "deliver";
   }
@@ -93,6 +101,7 @@ std::string_view name_of(Stage stage) {
 }
 
 std::string RuleKey::text() const {
+  if (table >= kMeterTable) return match;
   return fmt::format("table={},priority={}{}{}", table, priority, match.empty() ? "" : ",", match);
 }
 
@@ -102,7 +111,22 @@ Flow stage_flow(Stage stage, int priority, std::string match, std::string action
       {cookie_of(stage), std::move(actions)}};
 }
 
+Flow group_flow(std::uint32_t id, std::string body) {
+  return {{kGroupTable, 0, fmt::format("group_id={}", id)}, {0, std::move(body)}};
+}
+
+Flow meter_flow(std::uint32_t id, std::string body) {
+  return {{kMeterTable, 0, fmt::format("meter={}", id)}, {0, std::move(body)}};
+}
+
+std::string removal_of(std::string_view key) {
+  if (key.starts_with("group_id=")) return fmt::format("group delete {}", key);
+  if (key.starts_with("meter=")) return fmt::format("meter delete {}", key);
+  return fmt::format("delete_strict {}", key);
+}
+
 std::string rule_text(const RuleKey& key, const RuleBody& body) {
+  if (key.table >= kMeterTable) return fmt::format("{},{}", key.match, body.actions);
   return fmt::format("cookie=0x{:x},{},actions={}", body.cookie, key.text(), body.actions);
 }
 
@@ -118,6 +142,14 @@ std::optional<Flow> parse_rule_text(std::string_view text) {
     return error == std::errc{};
   };
   Flow flow;
+  const bool group = text.starts_with("group_id=");
+  if (group || text.starts_with("meter=")) {
+    const auto comma = text.find(',');
+    if (comma == std::string_view::npos) return std::nullopt;
+    flow.key = {group ? kGroupTable : kMeterTable, 0, std::string(text.substr(0, comma))};
+    flow.body.actions = text.substr(comma + 1);
+    return flow;
+  }
   if (!skip("cookie=0x") || !number(flow.body.cookie, 16) || !skip(",table=") ||
       !number(flow.key.table, 10) || !skip(",priority=") || !number(flow.key.priority, 10))
     return std::nullopt;

@@ -1,5 +1,9 @@
 // Flow: one rule of one table, as the compilers make it; with no location in it, it is a *logical
 // flow*. RuleKey is what makes two rules the same in OpenFlow: table, priority, match.
+//
+// Groups and meters are reconciled like rules, as rules of two tables that no switch has, behind
+// all others: so they are added before the rules that use them and removed after. Their match is
+// what names them ("group_id=5") and their actions are the rest of the line that makes them.
 #pragma once
 
 #include <compare>
@@ -13,12 +17,14 @@
 
 namespace weft::control {
 
+inline constexpr std::uint8_t kMeterTable = 254, kGroupTable = 255;
+
 struct RuleKey {
   std::uint8_t table = 0;
   std::uint16_t priority = 0;
   std::string match;  ///< ovs-ofctl syntax; empty: everything
   auto operator<=>(const RuleKey&) const = default;
-  /// "table=8,priority=90,MATCH", as delete_rule takes it.
+  /// "table=8,priority=90,MATCH", "group_id=5", "meter=5": as delete_rule takes it.
   std::string text() const;
 };
 
@@ -37,10 +43,18 @@ struct Flow {
 /// A rule of a stage with the stage's own cookie.
 Flow stage_flow(Stage stage, int priority, std::string match, std::string actions);
 
-/// "cookie=0x1,table=8,priority=90,MATCH,actions=..."
+/// A group or a meter; `body` is as of `ovs-ofctl add-group`, add-meter, without the number.
+Flow group_flow(std::uint32_t id, std::string body);
+Flow meter_flow(std::uint32_t id, std::string body);
+
+/// "cookie=0x1,table=8,priority=90,MATCH,actions=...", "group_id=5,type=select,..."
 std::string rule_text(const RuleKey& key, const RuleBody& body);
 /// Back from rule_text; none if the text was not made by it.
 std::optional<Flow> parse_rule_text(std::string_view text);
+
+/// The statement (docs/ofproto.md) that takes away what RuleKey::text() names:
+/// "delete_strict table=8,...", "group delete group_id=5".
+std::string removal_of(std::string_view key);
 
 /// Several flows as bytes, and back (none: damaged).
 std::string encode_flows(const std::vector<Flow>& flows);

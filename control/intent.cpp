@@ -6,8 +6,10 @@
 #include <utility>
 
 #include "base/names.h"
+#include "control/dhcp_options.h"
 #include "control/encoding.h"
-#include "control/expression.h"
+#include "control/match_check.h"
+#include "datapath/dns.h"
 
 namespace weft::control {
 namespace {
@@ -33,8 +35,9 @@ constexpr TableInfo kTableInfo[] = {{"tenant", "tenant"},
                                     {"mirror", "mirror"}};
 static_assert(std::size(kTableInfo) == kTables);
 
-constexpr std::uint32_t kMaxPortKey = 32'767;
+constexpr std::uint32_t kMaxPortKey = 32'766;  // the last one of 15 bits is a mirror's
 constexpr std::uint32_t kMaxMeter = 0xffff0000;
+constexpr std::uint32_t kMaxGroup = 0xffffff00;
 constexpr std::uint64_t kCookieEnd = 1ULL << 63;
 
 std::string text_of(const RowId& id) {
@@ -153,7 +156,19 @@ struct ClaimsOf {
     if (n.kind != Nat::Kind::snat)
       out.push_back(fmt::format("external address {} of router '{}'", n.external.text(), n.router));
   }
-  void operator()(const LoadBalancer& l) { cookie(l.cookie); }
+  void operator()(const LoadBalancer& l) {
+    cookie(l.cookie);
+    const auto vip = [&](const Vip& v, const char* where, const std::string& name) {
+      const char* protocol = v.port == 0 ? "" : l.protocol == AclProtocol::udp ? "udp " : "tcp ";
+      out.push_back(
+          fmt::format("VIP {}{}:{} on {} '{}'", protocol, v.address.text(), v.port, where, name));
+    };
+    for (const Vip& v : l.vips) {
+      out.push_back(fmt::format("group {}", v.group));
+      for (const std::string& n : l.networks) vip(v, "network", n);
+      for (const std::string& r : l.routers) vip(v, "router", r);
+    }
+  }
   void operator()(const auto&) {}
 };
 
@@ -291,6 +306,8 @@ class IntentEditor {
       }
     };
     for (const std::string& claim : claims_of(row)) put(in_.claims_, claim, text_of(id));
+    if (const std::string* match = match_of(row))
+      for (const std::string& name : names_in(*match)) put(in_.mentions_, name, id);
     if (const Port* port = std::get_if<Port>(&row)) {
       auto& keys = in_.keys_[port->network];
       if (add) keys[port->key] = port->name;
@@ -303,11 +320,45 @@ class IntentEditor {
     };
     if (const Router* router = std::get_if<Router>(&row)) number(in_.router_keys_, router->key);
     if (const Qos* qos = std::get_if<Qos>(&row)) number(in_.meters_, qos->meter);
+    if (const LoadBalancer* l = std::get_if<LoadBalancer>(&row))
+      for (const Vip& vip : l->vips) number(in_.groups_, vip.group);
     if (const std::string* owner = owner_of(row); owner != nullptr) {
       std::uint32_t& n = in_.owned_[*owner][id.first];
       if (add) ++n;
       if (!add) --n;
     }
+  }
+
+  /// Null: it has none.
+  static const std::string* match_of(const Row& row) {
+    return std::visit(
+        [](const auto& r) -> const std::string* {
+          if constexpr (requires { r.match; })
+            if (!r.match.empty()) return &r.match;
+          return nullptr;
+        },
+        row);
+  }
+
+  /// Matches may name a set or group of their tenant with or without the tenant's name in front.
+  void add_mentions(const RowId& id, std::set<RowId>& out) const {
+    if (id.first != Table::group && id.first != Table::address_set) return;
+    std::string_view name = id.second;
+    const auto add = [&] {
+      const auto it = in_.mentions_.find(std::string(name));
+      if (it != in_.mentions_.end()) out.insert(it->second.begin(), it->second.end());
+    };
+    add();
+    for (auto slash = name.find('/'); slash != name.npos; slash = name.find('/')) {
+      name.remove_prefix(slash + 1);
+      add();
+    }
+  }
+
+  void check_match_of(const RowId& id, const std::string& match, MatchUse use, const Acl* acl,
+                      const std::string& tenant) {
+    if (auto done = check_match(match, use, acl, in_, tenant); !done)
+      violate(id, done.error().message);
   }
 
   /// Of rows that say so themselves.
@@ -388,6 +439,19 @@ class IntentEditor {
           old ? std::get<Router>(*old).key : new_number(id, in_.router_keys_, Router::kMaxKey);
     } else if (Qos* qos = std::get_if<Qos>(&row)) {
       qos->meter = old ? std::get<Qos>(*old).meter : new_number(id, in_.meters_, kMaxMeter);
+    } else if (LoadBalancer* l = std::get_if<LoadBalancer>(&row)) {
+      give_groups(id, *l, old ? std::get<LoadBalancer>(*old).vips : std::vector<Vip>{});
+    }
+  }
+
+  /// A VIP keeps its group as long as it is there.
+  void give_groups(const RowId& id, LoadBalancer& l, const std::vector<Vip>& old) {
+    for (Vip& vip : l.vips) {
+      const auto was = std::find_if(old.begin(), old.end(), [&](const Vip& o) {
+        return o.address == vip.address && o.port == vip.port;
+      });
+      vip.group = was != old.end() ? was->group : new_number(id, in_.groups_, kMaxGroup);
+      in_.groups_.insert(vip.group);
     }
   }
 
@@ -424,6 +488,7 @@ class IntentEditor {
       const auto it = in_.referrers_.find(id);
       if (it != in_.referrers_.end()) affected.insert(it->second.begin(), it->second.end());
       affected.insert(id);
+      add_mentions(id, affected);
       check_principal(id, before);
     }
     for (const RowId& id : affected) {
@@ -649,6 +714,9 @@ class IntentEditor {
         violate(id, "has a match and needs a network or a group in `to`, whose ports it judges");
       if (a.from.kind != Peer::Kind::any || a.protocol != AclProtocol::any || !a.ports.empty())
         violate(id, "has a match and peers, protocol or ports as well");
+      check_match_of(id, a.match,
+                     a.direction == AclDirection::to_port ? MatchUse::to_port : MatchUse::from_port,
+                     &a, a.tenant);
     }
     same_tenant_as_before(id, a);
   }
@@ -692,11 +760,10 @@ class IntentEditor {
 
   void check_row(const RowId& id, const Policy& p) {
     check_priority(id, p.priority);
-    if (p.match.empty()) {
+    if (p.match.empty())
       violate(id, "has no match; '1' matches everything");
-    } else if (const auto parsed = parse_expression(p.match, {.any_comparison = true}); !parsed) {
-      violate(id, "has a match that is none: " + parsed.error().message);
-    }
+    else
+      check_match_of(id, p.match, MatchUse::router, nullptr, in_.routers().at(p.router).tenant);
     if ((p.action == Policy::Action::reroute) == p.next_hops.empty())
       violate(id, "needs next hops if it reroutes, and only then");
     for (const IpAddress& hop : p.next_hops)
@@ -752,6 +819,10 @@ class IntentEditor {
 
   void check_row(const RowId& id, const LoadBalancer& l) {
     if (l.protocol == AclProtocol::icmp) violate(id, "balances ICMP, which has no ports");
+    if (l.affinity_seconds > 65'535)
+      violate(id,
+              fmt::format("has an affinity of {} s, but 65535 is the longest", l.affinity_seconds));
+    if (l.cookie >= kCookieEnd) check_cookie(id, l.cookie);
     std::set<std::pair<IpAddress, std::uint16_t>> seen;
     for (const Vip& vip : l.vips) {
       if (!seen.emplace(vip.address, vip.port).second)
@@ -780,6 +851,11 @@ class IntentEditor {
     if (!canonical(d.subnet))
       violate(id, fmt::format("has {}, which is no prefix", d.subnet.text()));
     if (d.server.is6 != d.subnet.address.is6) violate(id, "has a server of another family");
+    if (!d.subnet.address.is6 && d.server.v4() == Ip4{})
+      violate(id, "has no server address, in whose name the switch could answer");
+    if (d.server_mac.is_multicast() || d.server_mac.to_u64() == 0)
+      violate(id, fmt::format("has MAC {}, which is no station's", d.server_mac.text()));
+    if (auto done = dhcp_parameters(d); !done) violate(id, done.error().message);
     same_tenant_as_before(id, d);
   }
 
@@ -790,12 +866,21 @@ class IntentEditor {
       if (name.empty() ||
           std::any_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; }))
         violate(id, fmt::format("has record '{}', but names are in lower case", name));
+      else if (datapath::DnsTable table; !table.add(name, Ip4{}).ok())
+        violate(id, fmt::format("has record '{}', which is no name of DNS", name));
     same_tenant_as_before(id, d);
   }
 
   void check_row(const RowId& id, const Qos& q) {
     check_priority(id, q.priority);
-    if (q.match.empty()) violate(id, "has no match; '1' matches everything");
+    if (q.match.empty())
+      violate(id, "has no match; '1' matches everything");
+    else
+      check_match_of(id, q.match,
+                     q.direction == AclDirection::to_port ? MatchUse::to_port : MatchUse::from_port,
+                     nullptr, in_.networks().at(q.network).tenant);
+    if (q.rate_kbps > 0xffffffff || q.burst_kbits > 0xffffffff)
+      violate(id, "has a rate or burst beyond 4294967295 kilobits");
     if (q.dscp && *q.dscp > 63)
       violate(id, fmt::format("has DSCP {}, but DSCP is 0 to 63", *q.dscp));
     if (!q.dscp && q.rate_kbps == 0) violate(id, "neither marks nor meters");
@@ -806,6 +891,11 @@ class IntentEditor {
       check_tenant(id, m.tenant, in_.tenant_of_port(p), {Table::port, p});
     check_tenant(id, m.tenant, in_.tenant_of_port(m.sink), {Table::port, m.sink});
     if (m.ports.contains(m.sink)) violate(id, "mirrors its own sink");
+    const std::string& network = in_.ports().at(m.sink).network;
+    for (const std::string& p : m.ports)
+      if (in_.ports().at(p).network != network)
+        violate(id, fmt::format("mirrors port '{}', whose network is not '{}', its sink's", p,
+                                network));
     if (!m.sent && !m.received) violate(id, "mirrors neither what is sent nor what is received");
     same_tenant_as_before(id, m);
   }
@@ -941,7 +1031,7 @@ const std::set<RowId>& Intent::referrers(Table table, const std::string& name) c
 namespace {
 
 constexpr std::uint32_t kSavedMagic = 0x57494E54;  // "WINT"
-constexpr std::uint16_t kSavedVersion = 2;
+constexpr std::uint16_t kSavedVersion = 3;
 
 template <class T>
 concept HasFields = requires(T& t) {

@@ -24,7 +24,7 @@
 //
 // Each row type lists its fields once (`fields`), and what needs all of them - saving, JSON,
 // equality - follows from that list. What the database adds to a row by itself are numbers that are
-// on the wire or in rules: a port's `key` within its network (1..32767, what a GENEVE option of
+// on the wire or in rules: a port's `key` within its network (1..32766, what a GENEVE option of
 // 15 + 16 bits can carry), a router's `key`. A key is chosen once, never changes while the row
 // lives and is kept by save()/load().
 //
@@ -383,12 +383,14 @@ struct Vip {
   IpAddress address{};
   std::uint16_t port = 0;  ///< 0: all of the address, whatever the protocol
   std::vector<Backend> backends{};
+  std::uint32_t group = 0;  ///< number of its group, unique; set by the database
   bool operator==(const Vip&) const = default;
   template <class Self, class Visit>
   static void fields(Self& s, Visit&& v) {
     v("address", s.address);
     v("port", s.port);
     v("backends", s.backends);
+    v("group", s.group);
   }
 };
 
@@ -609,10 +611,11 @@ class Intent {
 
   /// "vni 17", "mac 02:.. on shop/web-net" -> who claims it ("network shop/web-net").
   std::map<std::string, std::set<std::string>> claims_;
-  std::map<RowId, std::set<RowId>> referrers_;                        ///< -> who refers to it
+  std::map<RowId, std::set<RowId>> referrers_;       ///< -> who refers to it
+  std::map<std::string, std::set<RowId>> mentions_;  ///< name in a match -> who has that match
   std::map<std::string, std::map<std::uint32_t, std::string>> keys_;  // network -> key -> port
   std::map<std::string, std::uint32_t> last_key_;                     // network -> given last
-  std::set<std::uint32_t> router_keys_, meters_;
+  std::set<std::uint32_t> router_keys_, meters_, groups_;
   std::map<std::string, std::map<Table, std::uint32_t>> owned_;  // tenant -> table -> rows
 };
 

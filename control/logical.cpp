@@ -49,11 +49,11 @@ void add_security(const Network& n, const Port& p, std::vector<Flow>& out) {
   if (!p.security) {
     out.push_back(stage_flow(Stage::port_security, 90,
                              fmt::format("{},reg14=0x{:x}", in_network(n), p.key),
-                             go_to(Stage::from_port_ct)));
+                             go_to(Stage::mirror_from)));
     return;
   }
   const std::string self = fmt::format("{},reg14=0x{:x},dl_src={}", in_network(n), p.key, mac);
-  const std::string next = go_to(Stage::from_port_ct);
+  const std::string next = go_to(Stage::mirror_from);
   const auto pass = [&](int priority, const std::string& match) {
     out.push_back(stage_flow(Stage::port_security, priority, self + "," + match, next));
   };

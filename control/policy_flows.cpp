@@ -64,7 +64,15 @@ void add_verdict(const Acl& acl, int priority, const std::string& match, std::ve
     case AclAction::reject:
       break;
   }
-  const std::string refuse = acl.action == AclAction::reject ? "reject" : "drop(policy)";
+  // Where ports are sent to, the sender may be anywhere: the answer finds it as if the port had
+  // sent it, from nowhere in particular (it may leave by the tunnel that the packet came from).
+  const std::string refuse = acl.action != AclAction::reject ? "drop(policy)"
+                             : acl.direction == AclDirection::from_port
+                                 ? "reject"
+                                 : fmt::format(
+                                       "move:NXM_NX_REG15[]->NXM_NX_REG14[],load:0->NXM_NX_REG15[],"
+                                       "load:0->NXM_OF_IN_PORT[],reject(table={})",
+                                       static_cast<unsigned>(Stage::to_router));
   add(",ct_state=-est", refuse);
   if (acl.spare_established) return add(",ct_state=+est", next);
   add(",ct_state=+est",

@@ -14,8 +14,6 @@
 namespace weft::control {
 namespace {
 
-constexpr std::size_t kMatchLimit = 100'000;
-
 struct Hop {
   IpAddress address{};
   std::uint32_t port = 0;

@@ -40,6 +40,7 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
         admit + go_to(Stage::from_tunnel));
 
   add(Stage::port_security, 0, "", "drop(port.security)");
+  pass(Stage::mirror_from, 0, "", Stage::from_port_ct);
 
   // ARP, ND and multicast are not tracked on the way in; ARP and ND not on the way out either.
   for (const bool in : {true, false}) {
@@ -48,7 +49,7 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
     const Stage classify = in ? Stage::from_classify : Stage::classify;
     const Stage shape = in ? Stage::from_shape : Stage::shape;
     const Stage commit = in ? Stage::from_commit : Stage::commit;
-    const Stage next = in ? Stage::responder : Stage::deliver;
+    const Stage next = in ? Stage::responder : Stage::mirror_to;
     for (const char* match : {"arp", "icmp6,icmp_type=135", "icmp6,icmp_type=136"})
       pass(ct, 110, match, shape);
     if (in) pass(ct, 105, kMulticast, shape);
@@ -77,6 +78,8 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
   pass(Stage::balance, 0, "", Stage::from_commit);
   pass(Stage::responder, 0, "", Stage::services);
   pass(Stage::services, 0, "", Stage::to_router);
+  const std::string copy = fmt::format("reg14=0x{:x}", kMirrorKey);
+  pass(Stage::to_port_ct, 200, copy.c_str(), Stage::deliver);
 
   pass(Stage::to_router, 0, "", Stage::l2_lookup);
   // Translation is the gateway's: others step over its stages.
@@ -106,12 +109,16 @@ std::vector<Flow> base_flows(const Chassis& chassis) {
       send +=
           "move:NXM_NX_REG14[0..14]->NXM_NX_TUN_METADATA0[16..30],"
           "move:NXM_NX_REG15[0..15]->NXM_NX_TUN_METADATA0[0..15],";
+    if (!carries_ports(chassis.tunnel))
+      add(Stage::encapsulate, 100, copy.c_str(), "drop(l2.unknown)");
     add(Stage::encapsulate, 0, "", fmt::format("{}output:{}", send, chassis.tunnel_port));
     // A gateway sends on what came to it through the tunnel, which no output to the port that it
     // came in by would do.
     add(Stage::encapsulate, 100, fmt::format("in_port={}", chassis.tunnel_port).c_str(),
         fmt::format("load:0->NXM_OF_IN_PORT[],{}output:{}", send, chassis.tunnel_port));
   }
+  pass(Stage::mirror_to, 0, "", Stage::deliver);
+  add(Stage::deliver, 110, "reg0=0x10/0x10", "in_port");
   add(Stage::deliver, 0, "", "drop(vm.gone)");
   return out;
 }
@@ -323,6 +330,12 @@ std::vector<Flow> HostRules::place_flows(PortPlace at, const Place& place) const
                                place.external ? "load:1->NXM_NX_REG0[2]," : "", at.vni, at.key,
                                load_zone(place.of_port), go_to(Stage::port_security))));
     out.push_back(stage_flow(Stage::locate, 100, here, zone));
+    // Back to where it came from (a router's doing, or a load balancer's): one zone sees it twice,
+    // and must look at it anew, which it does if another zone has been asked in between.
+    out.push_back(stage_flow(
+        Stage::locate, 110, fmt::format("in_port={},{}", place.of_port, here),
+        fmt::format("load:1->NXM_NX_REG0[4],{},ct(zone={},table={})", load_zone(place.of_port),
+                    kNoZone, static_cast<unsigned>(Stage::to_port_ct))));
     if (carries_ports(chassis_.tunnel))
       out.push_back(stage_flow(Stage::from_tunnel, 100, here, zone));
     else

@@ -3,24 +3,26 @@
 // names. A logical datapath is a network (its VNI) or a router (kRouterDatapath + its number); the
 // one a packet is in is its metadata.
 //
+// clang-format off
 //   table                 looks at                     does
 //   -- a network, on the way in --
-//    0 admit              in_port                      VM port: metadata = network, reg14 the
-//    port's
+//    0 admit              in_port                      VM port: metadata = network, reg14 the port's
 //                                                      key, reg13 = its ct zone.
 //                                                      Tunnel port: metadata = tun_id, and with
 //                                                      GENEVE or STT reg14, reg15 from it -> 34
 //    2 port_security      reg14, MACs, addresses       a port sends only from its own MAC and
 //                                                      addresses (ARP and ND bodies too), and no
 //                                                      router advertisements or redirects
+//    3 mirror_from        metadata, reg14              copies of what mirrored ports send
 //    4 from_port_ct       metadata                     tracked networks: ct(zone=reg13,nat)
-//    5 from_port_state    ct_state                     replies and related pass (-> 9)
+//    5 from_port_state    ct_state                     replies and related pass (-> 8)
 //    6 from_classify      metadata, reg14              reg1, reg2 = the port's profile
 //    7 from_policy        reg1, reg2, reg3, packet     rules on what ports send, tier by tier
 //    8 from_shape         metadata, packet             meters and DSCP
-//    9 balance            metadata, VIP                new connections to VIPs: ct(nat) to a
-//    backend
+//    9 balance            metadata, VIP                new connections to VIPs: reg12 = VIP -> 11
 //   10 from_commit        ct_state                     new: commit, so that answers are replies
+//   11 to_backend         reg11, reg12                 ct(nat) to the backend reg11 -> 12; if there is
+//                                                      none yet, the VIP's group chooses one
 //   12 responder          ARP, ND                      answers for every known address and gateway;
 //                                                      a port's questions about itself pass (they
 //                                                      are announcements and collision checks)
@@ -30,18 +32,19 @@
 //   15 router_input       reg14, packet                echo, TTL, its own addresses
 //   16 router_undo        ip dst                       gateway: replies back through source NAT
 //   17 router_dnat        ip dst                       gateway: ct in the zone of destination NAT
-//   18 router_translate   ip dst, ct_state             gateway: new connections to external
-//   addresses 19 router_balance     VIP                          as 9 20 route              ip dst
-//   | src                 reg4 (IPv4) or xxreg1 (IPv6) = next hop, reg9 =
+//   18 router_translate   ip dst, ct_state             gateway: new connections to external addresses
+//   19 router_balance     -                            free: a router's VIPs are balanced at 9 of the
+//                                                      networks on it (see below)
+//   20 route              ip dst | src                 reg4 (IPv4) or xxreg1 (IPv6) = next hop, reg9 =
 //                                                      router port it leaves by; or reg10 = one of
 //                                                      several by the hash of the flow -> 21
 //   21 route_member       as 20, reg10                 the next hop of that member
 //   22 reroute            packet                       policies: drop, another next hop
 //   23 reroute_member     as 22, reg10                 as 21
 //   24 router_egress      reg9                         gateway ports: to the gateway that has them
-//   25 router_undnat      ip src                       gateway: replies back through destination
-//   NAT 26 router_snat        ip src                       gateway: source NAT 27 router_output
-//   reg9                         TTL - 1, metadata = network, eth_src = the
+//   25 router_undnat      ip src                       gateway: replies back through destination NAT
+//   26 router_snat        ip src                       gateway: source NAT
+//   27 router_output      reg9                         TTL - 1, metadata = network, eth_src = the
 //                                                      router's; towards a peer router -> 15
 //   -- a network, on the way out --
 //   28 resolve            metadata, next hop           eth_dst, reg15
@@ -55,6 +58,7 @@
 //   34 from_tunnel        metadata, reg15 | eth_dst    local ports only: nothing that came from a
 //                                                      tunnel goes into one. Encapsulations that
 //                                                      carry no keys find the port by inner eth_dst
+//   35 affinity           reg12, client                from 9; learned: reg11 = this client's backend
 //   40 to_port_ct         metadata                     tracked networks: ct(zone=reg13,nat), which
 //                                                      is the destination port's zone from here on
 //   41 to_port_state      ct_state                     replies and related pass (-> 44)
@@ -62,7 +66,9 @@
 //   43 policy             reg1, reg2, reg3, packet     rules on what ports are sent, tier by tier
 //   44 shape              metadata, packet             meters and DSCP
 //   45 commit             ct_state                     new: commit
-//   46 deliver            metadata, reg15              output
+//   46 mirror_to          metadata, reg15              copies of what mirrored ports get
+//   47 deliver            metadata, reg15              output
+// clang-format on
 //
 // Gateways (gateways.h): what a router sends out by a gateway port goes, with nothing changed,
 // through a tunnel of the port's network to the hypervisor that has it, reg15 = kGatewayKey + the
@@ -72,9 +78,23 @@
 //   30 neighbour          next hop                     learned from what external ports bring
 //   31 neighbour_found    reg0 bit 3                   on to 32, or nobody answers to that address
 //
-// Other registers: reg0 bit 2, "it came in by an external port"; bit 3, "30 knew"; reg0 bit 0,
-// "this packet is not to be tracked" (a stateless rule allowed it); reg0 bit 1, "connection
-// tracking calls it invalid"; reg3, the tier.
+// Other registers: reg0 bit 0, "this packet is not to be tracked" (a stateless rule allowed it);
+// bit 1, "connection tracking calls it invalid"; bit 2, "it came in by an external port"; bit 3,
+// "30 knew"; bit 4, "it goes back to the port that it came from"; reg3, the tier; reg12, the VIP's
+// group, and reg11, its backend.
+//
+// Load balancing happens where the client is, in its zone: there the reply finds the translation
+// again on its way back (40), whichever way it takes. So a router's VIPs cannot wait until the
+// packet is in the router: by then the client's zone has a connection without translation. A
+// backend that is its own client is told apart at its port's commit (45): same source and
+// destination, by way of a VIP; it gets the VIP as its source, so that its answers come back.
+//
+// A reject of a rule on what ports are sent (43) is answered where the port is, and the answer has
+// to find the sender: it goes on at 14 as if the port had sent it, but without being judged.
+//
+// Copies of mirrors go to their sink by its key like other packets, with reg14 = kMirrorKey, by
+// which the sink's hypervisor knows not to track or judge them. Tunnels that carry no port keys
+// carry no copies.
 //
 // Policy. A *profile* is the set of things (groups, network, itself, prefixes) that the tenant's
 // rules judge and a port belongs to, for each direction; ports with equal sets share one copy of
@@ -102,6 +122,7 @@ namespace weft::control {
 enum class Stage : std::uint8_t {
   admit = 0,
   port_security = 2,
+  mirror_from = 3,
   from_port_ct = 4,
   from_port_state = 5,
   from_classify = 6,
@@ -109,6 +130,7 @@ enum class Stage : std::uint8_t {
   from_shape = 8,
   balance = 9,
   from_commit = 10,
+  to_backend = 11,
   responder = 12,
   services = 13,
   to_router = 14,
@@ -132,13 +154,15 @@ enum class Stage : std::uint8_t {
   locate = 32,
   encapsulate = 33,
   from_tunnel = 34,
+  affinity = 35,
   to_port_ct = 40,
   to_port_state = 41,
   classify = 42,
   policy = 43,
   shape = 44,
   commit = 45,
-  deliver = 46,
+  mirror_to = 46,
+  deliver = 47,
 };
 
 /// "l2-lookup"; empty for a number that is no stage.
@@ -152,6 +176,8 @@ inline constexpr std::uint32_t kUnknownKey = 0xc000;
 inline constexpr std::uint32_t kRouterDatapath = 0x1000000;
 /// reg15 of what is for router `number` at its gateway: this and the number.
 inline constexpr std::uint32_t kGatewayKey = 0x8000;
+/// reg14 of a mirror's copy; no port has this key.
+inline constexpr std::uint32_t kMirrorKey = 0x7fff;
 
 /// Rules that stem from no row with a cookie of its own carry one that names their stage.
 inline constexpr std::uint64_t kStageCookie = 1ULL << 63;

@@ -305,6 +305,9 @@ struct SymbolicTables::Impl {
         forget_connection(beam);
         return true;
       // Nothing that others would receive, and nothing that later tables would see.
+      // Names are answered, the rest goes on; what is learned is for packets to come.
+      case ActionKind::dns_reply:
+      case ActionKind::learn:
       case ActionKind::note:
       case ActionKind::meter:
       case ActionKind::learn:
@@ -319,6 +322,8 @@ struct SymbolicTables::Impl {
       case ActionKind::icmp_echo_reply:
       case ActionKind::icmp_error:
       case ActionKind::dhcp_reply:
+      case ActionKind::dhcpv6_reply:
+      case ActionKind::reject:
         return false;
       default:
         cannot(rule, a, "");

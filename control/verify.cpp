@@ -56,8 +56,13 @@ std::vector<std::set<std::uint32_t>> joined_datapaths(const Intent& intent) {
   return out;
 }
 
+struct SwitchRules {
+  std::vector<datapath::Rule> rules;
+  std::vector<datapath::Group> groups;
+};
+
 /// The rules of a vSwitch that carries every port of the component.
-Result<std::vector<datapath::Rule>> rules_of(const Compiler& compiler, const Component& c) {
+Result<SwitchRules> rules_of(const Compiler& compiler, const Component& c) {
   HostRules host({Ip4{1}, 0, TunnelType::geneve});
   const auto add_range = [&](const std::string& range) {
     const RecordTable& all = compiler.records();
@@ -73,16 +78,24 @@ Result<std::vector<datapath::Rule>> rules_of(const Compiler& compiler, const Com
   }
   for (const std::uint64_t profile : profiles) add_range(profile_range(profile));
   host.update();
-  std::vector<datapath::Rule> out;
-  out.reserve(host.size());
+  SwitchRules out;
+  out.rules.reserve(host.size());
   for (const auto& [key, body] : host.rules()) {
     const std::string text = rule_text(key, body);
+    if (key.table == kMeterTable) continue;
+    if (key.table == kGroupTable) {
+      auto group = datapath::parse_group(text);
+      if (!group)
+        return Error{fmt::format("cannot verify: `{}`: {}", text, group.error().message), {}, ""};
+      out.groups.push_back(std::move(*group));
+      continue;
+    }
     auto rule = datapath::parse_rule(text);
     if (!rule)
       return Error{fmt::format("cannot verify: rule `{}`: {}", text, rule.error().message),
                    {},
                    rule.error().remedy};
-    out.push_back(std::move(*rule));
+    out.rules.push_back(std::move(*rule));
   }
   return out;
 }
@@ -218,7 +231,10 @@ struct Verifier::Impl {
   std::size_t rules = 0;
 
   Result<> build() {
-    const Compiler compiler = Compiler::of(intent);
+    // Where ports are is no question here: every backend is up.
+    std::set<std::string> up;
+    for (const auto& [name, port] : intent.ports()) up.insert(name);
+    const Compiler compiler = Compiler::of(intent, {}, up);
     std::map<std::uint32_t, std::vector<const Port*>> by_network;
     for (const auto& [name, port] : intent.ports())
       by_network[intent.networks().at(port.network).vni].push_back(&port);
@@ -243,10 +259,10 @@ struct Verifier::Impl {
                      ""};
       auto rules_here = rules_of(compiler, c);
       if (!rules_here) return rules_here.error();
-      rules += rules_here->size();
-      add_classes(c, *rules_here);
-      c.tables = std::make_unique<SymbolicTables>(std::move(*rules_here),
-                                                  std::vector<datapath::Group>{}, options.limits);
+      rules += rules_here->rules.size();
+      add_classes(c, rules_here->rules);
+      c.tables = std::make_unique<SymbolicTables>(std::move(rules_here->rules),
+                                                  std::move(rules_here->groups), options.limits);
       components.push_back(std::move(c));
     }
     return {};

@@ -434,11 +434,21 @@ Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, P
   if (word == "reject") {
     Action a = simple(ActionKind::reject);
     if (mark == 0) return a;
-    auto address = weft::parse_ip(rest.text);
-    if (!address || address->is_zero())
-      return fail(rest, fmt::format("'{}' is not an address", rest.text),
-                  "write reject, or reject(10.0.0.1) with the address that errors come from");
-    a.address = *address;
+    for (std::size_t at = 0; at <= rest.text.size();) {
+      const Piece one = rest.part(at, std::min(rest.text.find(',', at), rest.text.size()) - at);
+      at += one.text.size() + 1;
+      if (one.text.starts_with("table=")) {
+        auto n = number_up_to(one.from(6), Action::kNoTable - 1, "table");
+        if (!n) return n.error();
+        a.table = static_cast<std::uint16_t>(*n);
+        continue;
+      }
+      auto address = weft::parse_ip(one.text);
+      if (!address || address->is_zero())
+        return fail(one, fmt::format("'{}' is not an address", one.text),
+                    "write reject, or reject(10.0.0.1) with the address that errors come from");
+      a.address = *address;
+    }
     return a;
   }
   if (word == "write_metadata") return set_to(Field::metadata);
@@ -742,8 +752,11 @@ std::string format_one(const Action& a, const Match* match) {
       return format_dhcp6(a.dhcp6.at(0));
     case ActionKind::dns_reply:
       return format_dns(a.dns);
-    case ActionKind::reject:
-      return a.address.is_zero() ? "reject" : fmt::format("reject({})", a.address.text());
+    case ActionKind::reject: {
+      const std::string from = a.address.is_zero() ? "" : a.address.text();
+      if (a.table == Action::kNoTable) return from.empty() ? "reject" : "reject(" + from + ")";
+      return fmt::format("reject({}{}table={})", from, from.empty() ? "" : ",", a.table);
+    }
     case ActionKind::all:
       return "all";
     case ActionKind::group:

@@ -20,6 +20,8 @@
 //                                in_port; for any other packet the rule goes on
 //   reject, reject(SOURCE)       refuses an IP packet: a TCP reset, or an ICMP or ICMPv6 error
 //                                (replies.h), back out of in_port; the packet itself is dropped
+//   reject(table=N)              the same, but the answer goes on in a table, with the fields as
+//                                they are now (registers, tunnel, in_port) and its own headers
 #pragma once
 
 #include <string>
@@ -68,7 +70,7 @@ enum class ActionKind : std::uint8_t {
   push,          ///< source range onto the stack
   pop,           ///< stack to target range
   exit,          ///< nothing further, in no table
-  reject,        ///< address: that ICMP errors come from; zero: the packet's destination
+  reject,        ///< address: that ICMP errors come from, zero: the packet's destination; table
   dns_reply,     ///< dns
   dhcpv6_reply,  ///< dhcp6
   multipath,     ///< target = one of `number` links by `hash`; links 0 .. number - 1
@@ -138,7 +140,8 @@ struct Action {
   ActionKind kind = ActionKind::drop;
   std::uint32_t port = 0;
   std::uint16_t max_length = 0;    ///< output: the packet is cut to so many bytes; 0: it is not
-  std::uint16_t table = kNoTable;  ///< ct: where the packet goes on, kNoTable: nowhere
+  /// ct: where the packet goes on; reject: where the answer does. kNoTable: nowhere.
+  std::uint16_t table = kNoTable;
   DropReason reason = DropReason::rule_drop;
   FieldRange target{};  ///< set (whole field) and move
   FieldRange source{};  ///< move, output_field, ct zone

@@ -41,7 +41,8 @@ enum class StepKind : std::uint8_t {
   dhcp_reply,    ///< number: index of Decision::leases
   dhcpv6_reply,  ///< number: index of Decision::leases6
   dns_reply,     ///< number: index of Decision::names. Takes the packet if it has an answer
-  reject,        ///< number: index of Decision::errors, whose source and cookie count
+  reject,        ///< number: index of Decision::errors, whose source and cookie count; value:
+                 ///< recirculation id of the answer, 0: it goes back out of in_port
   clone,         ///< number: how many of the next steps work on a copy, which they take
   mirror,        ///< number: port that gets a copy
   meter,         ///< number: index of Decision::meters

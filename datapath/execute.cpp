@@ -144,7 +144,8 @@ bool Pipeline::Impl::execute_steps(Pass& pass, const Decision& decision,
         }
         break;
       case StepKind::reject:
-        reject(pass, decision.errors[step.number], result);
+        reject(pass, decision.errors[step.number], static_cast<std::uint32_t>(step.value), result,
+               later);
         break;
       case StepKind::recirculate: {
         if (pass.recirculations >= kMaxRecirculations) {
@@ -583,12 +584,31 @@ bool Pipeline::Impl::dns_reply(const Pass& pass, const DnsTable& table, Outputs&
   return made;
 }
 
-void Pipeline::Impl::reject(Pass& pass, const IcmpErrorStep& how, Outputs& result) {
+void Pipeline::Impl::reject(Pass& pass, const IcmpErrorStep& how, std::uint32_t goes_on,
+                            Outputs& result, std::vector<Pass>& later) {
   Packet* answer = fresh_answer(pass);
-  if (make_rejection(*pass.packet, pass.parsed, how.source, *answer))
-    send_back(pass, answer, result);
-  else
+  if (!make_rejection(*pass.packet, pass.parsed, how.source, *answer)) {
     world.pool->give(answer);  // none is due; it never had an id
+  } else if (goes_on == 0) {
+    send_back(pass, answer, result);
+  } else {
+    answer->id = world.new_packet_id();
+    result.created.push_back(answer);
+    Pass own;
+    own.packet = answer;
+    own.in_port = static_cast<std::uint32_t>(pass.key.get(place::in_port));
+    own.owner = pass.owner;
+    own.now = pass.now;
+    own.recirculations = pass.recirculations + 1;
+    own.served = pass.served;
+    parse(own);
+    own.plain = false;
+    own.key.set(place::recirc_id, goes_on);
+    if (own.recirculations > kMaxRecirculations)
+      drop(answer, DropReason::resubmit_limit, 0, result);
+    else
+      later.push_back(own);
+  }
   drop(pass.packet, DropReason::policy, how.cookie, result);
 }
 

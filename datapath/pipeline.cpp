@@ -104,6 +104,12 @@ Result<> Pipeline::delete_flow(std::string_view text) {
   return {};
 }
 
+Result<> Pipeline::apply(std::string_view line) {
+  auto statement = parse_statement(line);
+  if (!statement) return statement.error();
+  return apply(*statement);
+}
+
 Result<> Pipeline::apply(const Statement& st) {
   Impl& s = *impl_;
   switch (st.subject) {

@@ -204,6 +204,7 @@ class Pipeline {
   Result<> delete_flow(std::string_view text);
   /// One line of a switch file (statement.h). Modifying or deleting nothing is no error.
   Result<> apply(const Statement& statement);
+  Result<> apply(std::string_view line);
   /// Rules as `ovs-ofctl dump-flows` prints them, sorted by table, priority (high first), match.
   std::vector<std::string> dump_flows() const;
   /// Groups as `ovs-ofctl dump-group-stats` counts them, sorted by number, buckets behind their

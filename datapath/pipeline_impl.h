@@ -222,7 +222,9 @@ struct Pipeline::Impl {
   void dhcp_reply(Pass& pass, DhcpAnswer made, Packet* answer, Outputs& result);
   /// True if it had the answer, and sent it.
   bool dns_reply(const Pass& pass, const DnsTable& table, Outputs& result);
-  void reject(Pass& pass, const IcmpErrorStep& how, Outputs& result);
+  /// The answer goes back to where the packet came from, or on with this recirculation id.
+  void reject(Pass& pass, const IcmpErrorStep& how, std::uint32_t goes_on, Outputs& result,
+              std::vector<Pass>& later);
   Packet* fresh_answer(const Pass& pass);
   /// A frame made in answer to the packet goes back to where it came from.
   void send_back(const Pass& pass, Packet* answer, Outputs& result);

@@ -79,7 +79,10 @@ std::string format_step(const Step& s, const Decision& d) {
       return fmt::format("dns_reply({} names)", d.names[s.number].table->names().size());
     case StepKind::reject: {
       const IpAddress& source = d.errors[s.number].source;
-      return source.is_zero() ? "reject" : fmt::format("reject({})", source.text());
+      const std::string from = source.is_zero() ? "" : source.text();
+      if (s.value != 0)
+        return fmt::format("reject({}{}recirc({:#x}))", from, from.empty() ? "" : ",", s.value);
+      return from.empty() ? "reject" : "reject(" + from + ")";
     }
     case StepKind::mirror:
       return fmt::format("mirror({})", s.number);

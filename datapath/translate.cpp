@@ -338,6 +338,7 @@ class Translator {
     const auto stack = stack_;
     const auto tags = tags_;
     const bool ended = ended_;
+    const std::uint64_t in_port = in_port_;
     std::vector<Step> before = std::move(out_.steps);
     out_.steps.clear();
     run();
@@ -360,6 +361,7 @@ class Translator {
     stack_ = stack;
     tags_ = tags;
     ended_ = ended || given_up_;
+    in_port_ = in_port;
   }
 
   bool port_is_up(std::uint32_t number) const {
@@ -471,7 +473,12 @@ class Translator {
     if (!key_.is_ip4() && !key_.is_ip6()) return end_with(DropReason::policy, cookie_);
     const std::size_t at = out_.errors.size();
     out_.errors.push_back({0, 0, a.address, cookie_});
-    reply(StepKind::reject, 0);
+    std::uint64_t answer = 0;
+    if (a.table != Action::kNoTable) {
+      commit_key();
+      answer = freeze(a.table);
+    }
+    reply(StepKind::reject, answer);
     out_.steps.back().number = static_cast<std::uint32_t>(at);
   }
   void dhcp_reply(const Action& a) {
@@ -598,6 +605,17 @@ class Translator {
     return what;
   }
 
+  /// What goes on in a table, with what belongs to no header as it is now.
+  std::uint32_t freeze(std::uint16_t table) {
+    FrozenState state;
+    state.table = static_cast<std::uint8_t>(table);
+    state.mirrored = mirrored_;
+    state.stack = stack_;
+    state.tags = tags_;
+    std::copy(key_.w.begin() + kPacketWords, key_.w.end(), state.metadata.begin());
+    return recirculation_.intern(state);
+  }
+
   void track(const Action& a) {
     // What is tracked is the packet as it is now.
     commit_changes();
@@ -619,15 +637,9 @@ class Translator {
     out_.steps.push_back(step);
     if (a.table == Action::kNoTable) return;  // tracking still refreshes the connection
     commit_key();
-    FrozenState state;
-    state.table = static_cast<std::uint8_t>(a.table);
-    state.mirrored = mirrored_;
-    state.stack = stack_;
-    state.tags = tags_;
-    std::copy(key_.w.begin() + kPacketWords, key_.w.end(), state.metadata.begin());
     Step again;
     again.kind = StepKind::recirculate;
-    again.number = recirculation_.intern(state);
+    again.number = freeze(a.table);
     out_.steps.push_back(again);
     if (text_)
       remark(fmt::format("goes on in table {} with recirc_id {:#x}", a.table, again.number));

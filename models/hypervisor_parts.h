@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "control/flow.h"
 #include "datapath/wire/endian.h"
 #include "models/guest/tcp_connection.h"
 #include "models/hypervisor.h"
@@ -17,13 +18,13 @@ class Hypervisor::Sink final : public control::RuleSink {
  public:
   explicit Sink(datapath::Pipeline& pipeline) : pipeline_(pipeline) {}
   void add_rule(const std::string& text) override {
-    const auto done = pipeline_.add_flow(text);
+    const auto done = pipeline_.apply(text);
     WEFT_CHECK(done.ok(), "the agent made a rule that the switch refuses: '{}': {}", text,
                done.error().text());
     book_.add(text);
   }
   void delete_rule(const std::string& text) override {
-    const auto done = pipeline_.delete_flow(text);
+    const auto done = pipeline_.apply(control::removal_of(text));
     WEFT_CHECK(done.ok(), "the agent deleted a rule that the switch refuses: '{}': {}", text,
                done.error().text());
     book_.remove(text);

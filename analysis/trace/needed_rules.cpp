@@ -19,6 +19,14 @@ struct NeededRules::Host {
   std::set<std::string> ports;  // whose records it has
 };
 
+namespace {
+std::set<std::string> ports_somewhere(const NetworkView& view) {
+  std::set<std::string> out;
+  for (const HypervisorView& h : view.hypervisors) out.insert(h.ports.begin(), h.ports.end());
+  return out;
+}
+}  // namespace
+
 bool NeededRules::is_for(const control::Intent& intent) {
   for (const auto& [name, port] : intent.ports())
     if (port.type != control::PortType::vm || !port.also.empty()) return false;
@@ -31,7 +39,7 @@ bool NeededRules::is_for(const control::Intent& intent) {
 }
 
 NeededRules::NeededRules(const NetworkView& view)
-    : view_(view), compiler_(control::Compiler::of(view.intent)) {
+    : view_(view), compiler_(control::Compiler::of(view.intent, {}, ports_somewhere(view))) {
   std::set<IpAddress> led_to;
   for (const auto& [id, row] : view.intent.rows<Table::route>())
     if (row.next_hop) led_to.insert(*row.next_hop);

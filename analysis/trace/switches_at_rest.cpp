@@ -152,7 +152,7 @@ class SwitchesAtRest final : public Switches {
     for (const control::RuleChange& c : changes) {
       if (c.body)
         add(to, control::rule_text(c.key, *c.body));
-      else if (auto gone = to.delete_flow(c.key.text()); !gone)
+      else if (auto gone = to.apply(control::removal_of(c.key.text())); !gone)
         WEFT_CHECK(false, "{}", gone.error().text());
     }
     rules_ += changes.size();

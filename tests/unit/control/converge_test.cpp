@@ -17,7 +17,7 @@ class Chaos {
   void step() {
     const Intent& in = lab_.controller().intent();
     Transaction t;
-    switch (r_.below(20)) {
+    switch (r_.below(28)) {
       case 0:
         add_port(t);
         break;
@@ -116,6 +116,24 @@ class Chaos {
         t.update(p);
         break;
       }
+      case 18:
+      case 19:
+        add_acl_by_match(in, t);
+        break;
+      case 20: {
+        AddressSet set = pick(in.address_sets());
+        set.prefixes.push_back({Ip4{0x0a000000u + (++count_ << 8)}, 24});
+        if (r_.below(2) == 0) set.prefixes.erase(set.prefixes.begin());
+        t.update(set);
+        break;
+      }
+      case 21:
+      case 22:
+        change_balancer(in, t);
+        break;
+      case 23:
+        change_service(in, t);
+        break;
       default:
         move_something(in);
     }
@@ -154,7 +172,7 @@ class Chaos {
   void remove_port(const Intent& in, Transaction& t) {
     const Port p = pick(in.ports());
     for (const auto& [table, name] : in.referrers(Table::port, p.name)) {
-      if (table == Table::acl || table == Table::nat) t.remove(table, name);
+      if (table != Table::group) t.remove(table, name);
       if (table != Table::group) continue;
       Group g = in.groups().at(name);
       g.members.erase(p.name);
@@ -262,6 +280,106 @@ class Chaos {
     policy.cookie = 8'000'000 + count_;
     t.insert(policy);
   }
+  /// One of these: names of other rows in matches, in every direction, tier and action.
+  void add_acl_by_match(const Intent& in, Transaction& t) {
+    const Group g = pick(in.groups());
+    const std::string own = g.name.substr(g.name.find('/') + 1);
+    const std::string matches[] = {"ip4.src == $some && tcp.dst == {80, 443}",
+                                   "outport == @" + own + " && ip4.src == $" + own + "_ip4",
+                                   "inport == @" + own + " && ip4.dst != $some",
+                                   "tcp && inport == \"" + pick(in.ports()).name + "\"",
+                                   "ip6.src == $" + own + "_ip6 || (udp.dst > 1000 && ip4)"};
+    Acl a;
+    a.name = g.tenant + "/match-" + std::to_string(++count_);
+    a.tenant = g.tenant;
+    a.cookie = 6'000'000 + count_;
+    a.action = static_cast<AclAction>(r_.below(5));
+    a.priority = static_cast<int>(r_.below(300));
+    a.tier = static_cast<int>(r_.below(Acl::kTiers));
+    a.direction = r_.below(2) == 0 ? AclDirection::to_port : AclDirection::from_port;
+    a.spare_established = r_.below(4) == 0;
+    a.to = {Peer::Kind::group, g.name, {}};
+    a.match = matches[a.direction == AclDirection::to_port ? r_.below(5) : 2 + r_.below(3)];
+    t.insert(a);
+  }
+  template <class T>
+  std::string one_of(const std::map<std::string, T>& rows, const std::string& tenant) {
+    std::vector<std::string> names;
+    for (const auto& [name, row] : rows)
+      if (name.starts_with(tenant + "/")) names.push_back(name);
+    return names.empty() ? std::string() : names[r_.below(names.size())];
+  }
+  void change_balancer(const Intent& in, Transaction& t) {
+    const auto& all = in.rows<Table::load_balancer>();
+    if (!all.empty() && r_.below(3) == 0) {
+      t.remove(Table::load_balancer, pick(all).name);
+      return;
+    }
+    const std::string tenant = pick(in.networks()).tenant;
+    LoadBalancer l;
+    l.name = tenant + "/lb-" + std::to_string(++count_);
+    const bool update = !all.empty() && r_.below(2) == 0;
+    if (update) l = pick(all);
+    l.tenant = update ? l.tenant : tenant;
+    l.networks.clear();
+    l.routers.clear();
+    if (r_.below(2) == 0) l.networks.insert(one_of(in.networks(), l.tenant));
+    if (r_.below(2) == 0) l.routers.insert(one_of(in.routers(), l.tenant));
+    l.networks.erase("");
+    l.routers.erase("");
+    l.health_check = r_.below(2) == 0;
+    l.affinity_seconds = r_.below(2) == 0 ? 60 : 0;
+    if (!update)
+      l.vips = {{Ip4{0xac1e0000 + count_}, 80, {}},
+                {Ip4{0x0a0001f0}, static_cast<std::uint16_t>(1000 + count_), {}}};
+    for (Vip& vip : l.vips) {
+      vip.backends.clear();
+      for (auto n = r_.below(4); n > 0; --n)
+        if (const auto port = one_of(in.ports(), l.tenant); !port.empty())
+          for (const IpAddress& a : in.ports().at(port).addresses)
+            if (!a.is6) vip.backends.push_back({a, 8080, port});
+    }
+    update ? t.update(l) : t.insert(l);
+  }
+  void change_service(const Intent& in, Transaction& t) {
+    const std::string tenant = pick(in.networks()).tenant;
+    const std::string name = tenant + "/service-" + std::to_string(++count_);
+    const std::string network = one_of(in.networks(), tenant);
+    switch (r_.below(5)) {
+      case 0: {
+        DhcpOptions d{name, tenant, {Ip4{0x0a000100}, 24}, Ip4{0x0a000101}, mac_of(7)};
+        d.options["mtu"] = std::to_string(1000 + count_);
+        t.insert(d);
+        if (const auto port = one_of(in.ports(), tenant); !port.empty()) {
+          Port p = in.ports().at(port);
+          p.dhcp4 = name;
+          t.update(p);
+        }
+        break;
+      }
+      case 1:
+        t.insert(Dns{name, tenant, {{"a" + std::to_string(count_), {Ip4{count_}}}}, {network}});
+        break;
+      case 2: {
+        Qos q{name, network};
+        q.direction = r_.below(2) == 0 ? AclDirection::to_port : AclDirection::from_port;
+        q.match = "ip4.src == $some";
+        q.rate_kbps = 1000;
+        if (r_.below(2) == 0) q.dscp = 10;
+        t.insert(q);
+        break;
+      }
+      case 3: {
+        const std::string a = one_of(in.ports(), tenant), b = one_of(in.ports(), tenant);
+        if (!a.empty() && a != b) t.insert(Mirror{name, tenant, {a}, true, true, b});
+        break;
+      }
+      default:
+        for (const Table table : {Table::dns, Table::qos, Table::mirror})
+          for (const Row& row : in.all_rows())
+            if (table_of(row) == table && r_.below(2) == 0) t.remove(table, name_of(row));
+    }
+  }
   void move_something(const Intent& in) {
     const Port p = pick(in.ports());
     const auto to = static_cast<unsigned>(r_.below(lab_.host_count()));
@@ -279,6 +397,11 @@ class Chaos {
 void populate(Lab& lab) {
   REQUIRE(lab.transact(three_tier("shop", 100, 3, true)).ok());
   REQUIRE(lab.transact(three_tier("shed", 200, 2, false)).ok());
+  Transaction sets;
+  for (const char* tenant : {"shop", "shed"})
+    sets.insert(
+        AddressSet{std::string(tenant) + "/some", tenant, {{Ip4{0x0a000100}, 24}, {Ip4{1}, 32}}});
+  REQUIRE(lab.transact(sets).ok());
   unsigned n = 0;
   for (const auto& [name, port] : lab.controller().intent().ports())
     if (n++ % 4 != 3) lab.bind(name, n % static_cast<unsigned>(lab.host_count()));

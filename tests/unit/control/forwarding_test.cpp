@@ -282,6 +282,61 @@ TEST_CASE("withdrawing a rule cuts what it had opened; a new rule opens") {
   REQUIRE(lab.send_frame("shop/web-1", f).delivered.size() == 1);
 }
 
+TEST_CASE("what a rule rejects is answered, wherever the sender is") {
+  const auto tunnel = GENERATE(TunnelType::geneve, TunnelType::vxlan);
+  const bool from_port = GENERATE(false, true);
+  Lab lab(8, 2, Style::hybrid, tunnel);
+  REQUIRE(lab.transact(three_tier("shop", 100, 2, true, true)).ok());
+  lab.bind("shop/web-1", 0);
+  lab.bind("shop/web-2", GENERATE(0u, 1u));  // same network
+  lab.bind("shop/app-1", GENERATE(0u, 1u));  // behind the router
+  control::Transaction t;
+  for (const char* group : {"web", "app"}) {
+    control::Acl a;
+    a.name = std::string("shop/no-") + group;
+    a.tenant = "shop";
+    a.cookie = group[0] == 'w' ? 71 : 72;
+    a.action = control::AclAction::reject;
+    a.priority = 900;
+    a.direction = from_port ? control::AclDirection::from_port : control::AclDirection::to_port;
+    a.to = {control::Peer::Kind::group, std::string("shop/") + group, {}};
+    a.match = "tcp.dst == 22 || udp.dst == 22";
+    t.insert(a);
+  }
+  const auto applied = lab.transact(t);
+  INFO((applied.ok() ? "" : applied.error().text()));
+  REQUIRE(applied.ok());
+  REQUIRE(lab.settle());
+  REQUIRE(errors_of(lab) == "");
+  for (const char* to : {"shop/web-2", "shop/app-1"})
+    for (const bool is6 : {false, true})
+      for (const std::uint8_t protocol : {wire::kProtoTcp, wire::kProtoUdp}) {
+        FrameSpec f = lab.between("shop/web-1", to, is6);
+        f.protocol = protocol;
+        f.dst_port = 22;
+        const Fate fate = lab.send_frame("shop/web-1", f);
+        INFO(to << " ipv6 " << is6 << " protocol " << int(protocol) << ": " << text_of(fate));
+        REQUIRE(fate.receivers() == std::set<std::string>{"shop/web-1"});
+        REQUIRE(fate.drops.size() == 1);
+        REQUIRE(fate.drops[0].reason == "policy");
+        REQUIRE(fate.drops[0].cookie == (from_port || to[5] == 'w' ? 71 : 72));
+        const auto& frame = fate.delivered[0].frame;
+        const std::size_t l4 = is6 ? 54 : 34;
+        if (protocol == wire::kProtoTcp)
+          REQUIRE((frame[l4 + 13] & wire::TcpHeader::kRst) != 0);
+        else
+          REQUIRE(frame[l4] == (is6 ? 1 : 3));
+        // It looks as if the port itself had refused.
+        const std::size_t source = is6 ? 22 : 26;
+        const std::size_t low = is6 ? 37 : 29;
+        REQUIRE(frame[low] == static_cast<std::uint8_t>(is6 ? f.to.bits.low : f.to.v4().value));
+        REQUIRE(frame[source] == (is6 ? 0xfd : 10));
+        REQUIRE(Mac{{frame[0], frame[1], frame[2], frame[3], frame[4], frame[5]}} == f.src);
+        f.dst_port = 23;
+        REQUIRE(lab.send_frame("shop/web-1", f).receivers() == std::set<std::string>{to});
+      }
+}
+
 // Random policies against the page in tests/oracle.
 TEST_CASE("random policies decide as the page in tests/oracle says") {
   using control::Acl;

@@ -29,6 +29,22 @@ T with(T row, const std::function<void(T&)>& change) {
   return row;
 }
 
+Acl by_match(const std::string& match) {
+  Acl a;
+  a.name = "shop/by-match";
+  a.tenant = "shop";
+  a.cookie = 999'999;
+  a.to = {Peer::Kind::network, "shop/web-net", {}};
+  a.match = match;
+  return a;
+}
+
+DhcpOptions dhcp(const std::map<std::string, std::string>& options) {
+  DhcpOptions d{"shop/dhcp", "shop", {Ip4{0x0a000100}, 24}, Ip4{0x0a000101}, mac_of(1)};
+  d.options = options;
+  return d;
+}
+
 const std::vector<Case>& cases() {
   static const std::vector<Case> all = {
       {"port 'shop/web-1' exists already",
@@ -155,6 +171,62 @@ const std::vector<Case>& cases() {
       {"control character or '|'",
        [](const Intent&, Transaction& t) {
          t.insert(Group{"a|b", "shop", {}});
+       }},
+      {"has a match that cannot be read",
+       [](const Intent&, Transaction& t) { t.insert(by_match("tcp.dst == ")); }},
+      {"matches $nobody, but tenant 'shop' has no such address set",
+       [](const Intent&, Transaction& t) { t.insert(by_match("ip4.src == $nobody")); }},
+      {"matches @nobody, but tenant 'shop' has no such group",
+       [](const Intent&, Transaction& t) { t.insert(by_match("outport == @nobody")); }},
+      {"matches @others, but tenant 'shop' has no such group",  // it is another tenant's
+       [](const Intent&, Transaction& t) {
+         t.insert(Group{"others", "shed", {}});
+         t.insert(by_match("inport == @others"));
+       }},
+      {"by `outport`, which is not known then",
+       [](const Intent&, Transaction& t) {
+         Acl a = by_match("outport == \"web-1\"");
+         a.direction = AclDirection::from_port;
+         t.insert(a);
+       }},
+      {"is_chassis_resident",
+       [](const Intent&, Transaction& t) { t.insert(by_match("is_chassis_resident(\"web-1\")")); }},
+      {"becomes too many",
+       [](const Intent&, Transaction& t) {
+         AddressSet a{"shop/a", "shop", {}}, b{"shop/b", "shop", {}};
+         for (std::uint32_t i = 0; i < 400; ++i) {
+           a.prefixes.push_back({Ip4{0x0b000000 + 2 * i}, 32});
+           b.prefixes.push_back({Ip4{0x0c000000 + 2 * i}, 32});
+         }
+         t.insert(a).insert(b);
+         t.insert(by_match("(ip4.src == $a || tcp) && (ip4.dst == $b || udp)"));
+       }},
+      {"claims VIP tcp 172.30.0.1:80 on network 'shop/web-net'",
+       [](const Intent&, Transaction& t) {
+         for (const char* name : {"shop/one", "shop/two"}) {
+           LoadBalancer l;
+           l.name = name;
+           l.tenant = "shop";
+           l.vips = {{Ip4{0xac1e0001}, 80, {}}};
+           l.networks = {"shop/web-net"};
+           t.insert(l);
+         }
+       }},
+      {"has option 'ruoter', which DHCP does not know; is it 'router'?",
+       [](const Intent&, Transaction& t) {
+         t.insert(dhcp({{"ruoter", "10.0.1.1"}}));
+       }},
+      {"has option mtu=99999, which it cannot be",
+       [](const Intent&, Transaction& t) {
+         t.insert(dhcp({{"mtu", "99999"}}));
+       }},
+      {"has record 'a..b', which is no name of DNS",
+       [](const Intent&, Transaction& t) {
+         t.insert(Dns{"shop/dns", "shop", {{"a..b", {Ip4{1}}}}, {}});
+       }},
+      {"whose network is not 'shop/web-net', its sink's",
+       [](const Intent&, Transaction& t) {
+         t.insert(Mirror{"shop/spy", "shop", {"shop/app-1"}, true, true, "shop/web-1"});
        }},
   };
   return all;
@@ -371,4 +443,87 @@ TEST_CASE("saved state comes back equal; bytes that are none are refused") {
     const bool stable = Intent::load(result->save())->save() == result->save();
     REQUIRE(stable);
   }
+}
+
+TEST_CASE("what a match names cannot go while the match is there") {
+  Intent intent = shop();
+  Transaction t;
+  t.insert(AddressSet{"shop/some", "shop", {{Ip4{0x0a000100}, 24}}});
+  Acl acl = by_match("ip4.src == $some && inport == @web && ip4.dst != $app_ip4");
+  t.insert(acl);
+  REQUIRE(intent.apply(t).ok());
+  const Bytes before = intent.save();
+  const std::pair<Table, const char*> named[] = {
+      {Table::address_set, "shop/some"}, {Table::group, "shop/web"}, {Table::group, "shop/app"}};
+  for (const auto& [table, name] : named) {
+    Transaction gone;
+    gone.remove(table, name);
+    for (const char* user : {"shop/web-to-app", "shop/app-to-db"})
+      if (intent.acls().contains(user)) gone.remove(Table::acl, user);
+    const auto result = intent.apply(gone);
+    INFO(name);
+    REQUIRE_FALSE(result.ok());
+    INFO(result.error().text());
+    REQUIRE(result.error().message.find("policy rule 'shop/by-match' matches ") !=
+            std::string::npos);
+    const bool unchanged = intent.save() == before;
+    REQUIRE(unchanged);
+  }
+  // With the match it can; and a set that comes in the same transaction may be named.
+  Transaction both;
+  both.remove(Table::address_set, "shop/some");
+  acl.match = "ip4.src == $other";
+  both.update(acl);
+  both.insert(AddressSet{"shop/other", "shop", {{Ip4{0x0a000100}, 24}}});
+  const auto done = intent.apply(both);
+  INFO((done.ok() ? "" : done.error().text()));
+  REQUIRE(done.ok());
+  // What is saved brings its mentions back.
+  auto loaded = Intent::load(intent.save());
+  REQUIRE(loaded.ok());
+  Transaction gone;
+  gone.remove(Table::address_set, "shop/other");
+  REQUIRE_FALSE(loaded->apply(gone).ok());
+}
+
+TEST_CASE("a set that grows is measured again in the matches that name it") {
+  Intent intent = shop();
+  Transaction t;
+  AddressSet a{"shop/a", "shop", {}}, b = a;
+  b.name = "shop/b";
+  for (std::uint32_t i = 0; i < 400; ++i) a.prefixes.push_back({Ip4{0x0b000000 + 2 * i}, 32});
+  b.prefixes = {{Ip4{0x0c000000}, 32}};
+  t.insert(a).insert(b).insert(by_match("(ip4.src == $a || tcp) && (ip4.dst == $b || udp)"));
+  REQUIRE(intent.apply(t).ok());
+  for (std::uint32_t i = 1; i < 400; ++i) b.prefixes.push_back({Ip4{0x0c000000 + 2 * i}, 32});
+  Transaction grow;
+  grow.update(b);
+  const auto result = intent.apply(grow);
+  REQUIRE_FALSE(result.ok());
+  REQUIRE(result.error().message.find("becomes too many") != std::string::npos);
+}
+
+TEST_CASE("a VIP keeps its group as long as it is there; two never share one") {
+  Intent intent = shop();
+  LoadBalancer l;
+  l.name = "shop/lb";
+  l.tenant = "shop";
+  for (std::uint32_t i = 1; i <= 3; ++i) l.vips.push_back({Ip4{0xac1e0000 + i}, 80, {}});
+  LoadBalancer other = l;
+  other.name = "shop/other";
+  Transaction t;
+  t.insert(l).insert(other);
+  REQUIRE(intent.apply(t).ok());
+  const auto vips = [&](const char* name) { return intent.find<Table::load_balancer>(name)->vips; };
+  std::set<std::uint32_t> groups;
+  for (const char* name : {"shop/lb", "shop/other"})
+    for (const Vip& v : vips(name)) groups.insert(v.group);
+  REQUIRE(groups.size() == 6);
+  REQUIRE(*groups.begin() > 0);
+  const std::uint32_t third = vips("shop/lb")[2].group;
+  l.vips.erase(l.vips.begin());
+  Transaction less;
+  less.update(l);
+  REQUIRE(intent.apply(less).ok());
+  REQUIRE(vips("shop/lb")[1].group == third);
 }

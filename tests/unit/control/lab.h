@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "control/agent.h"
 #include "control/controller.h"
+#include "control/flow.h"
 #include "datapath/checksum.h"
 #include "datapath/pipeline.h"
 #include "datapath/wire/wire.h"
@@ -174,13 +175,14 @@ class PipelineSink : public control::RuleSink {
     book.add(text);
     ++operations;
     if (pipeline_ == nullptr) return;
-    if (auto r = pipeline_->add_flow(text); !r) errors.push_back(text + ": " + r.error().text());
+    if (auto r = pipeline_->apply(text); !r) errors.push_back(text + ": " + r.error().text());
   }
   void delete_rule(const std::string& text) override {
     book.remove(text);
     ++operations;
     if (pipeline_ == nullptr) return;
-    if (auto r = pipeline_->delete_flow(text); !r) errors.push_back(text + ": " + r.error().text());
+    if (auto r = pipeline_->apply(control::removal_of(text)); !r)
+      errors.push_back(text + ": " + r.error().text());
   }
   std::vector<std::string> installed_rules() const override { return book.rules(); }
 
