@@ -176,33 +176,28 @@ std::uint32_t datapath_of(const datapath::Match& m) {
 
 /// The copies that a rule makes, or the rule.
 std::vector<Template> taken_apart(const Rule& rule) {
-  const Template whole{rule, datapath_of(rule.match)};
+  const std::uint32_t datapath = datapath_of(rule.match);
   std::vector<std::vector<Action>> copies(1);
   for (const Action& a : rule.actions) {
     copies.back().push_back(a);
     if (a.kind == ActionKind::resubmit) copies.emplace_back();
   }
   if (copies.back().empty()) copies.pop_back();
-  if (copies.size() < 2) return {whole};
+  if (copies.size() < 2) return {{rule, datapath}};
   const auto shape = [](const std::vector<Action>& actions) {
     std::vector<std::tuple<ActionKind, Field, std::uint8_t, std::uint8_t, std::uint16_t>> out;
     for (const Action& a : actions)
       out.emplace_back(a.kind, a.target.field, a.target.from, a.target.bits, a.table);
     return out;
   };
-  std::vector<Template> out;
-  for (auto& actions : copies) {
-    if (shape(actions) != shape(copies.front())) return {whole};
-    out.push_back(whole);
-    out.back().rule.actions = actions;
-  }
+  const auto first = shape(copies.front());
+  for (const auto& actions : copies)
+    if (shape(actions) != first) return {{rule, datapath}};
+  Rule head = rule;
+  head.actions.clear();
+  std::vector<Template> out(copies.size(), {head, datapath});
+  for (std::size_t i = 0; i < copies.size(); ++i) out[i].rule.actions = std::move(copies[i]);
   return out;
-}
-
-/// Domain of what a move reads or writes; none: it is no identity.
-Domain domain_of(const datapath::FieldRange& r) {
-  const Domain d = domain_of(r.field);
-  return d;
 }
 
 std::optional<std::string> bad_move(const Rule& rule, const std::vector<Action>& actions) {
@@ -211,7 +206,7 @@ std::optional<std::string> bad_move(const Rule& rule, const std::vector<Action>&
     if (a.kind != ActionKind::move) continue;
     const bool whole = a.source.bits == datapath::info(a.source.field).bits &&
                        a.target.bits == datapath::info(a.target.field).bits;
-    const Domain from = domain_of(a.source), to = domain_of(a.target);
+    const Domain from = domain_of(a.source.field), to = domain_of(a.target.field);
     if (from != to || (from != Domain::none && !whole))
       return fmt::format("rule `{}` copies {} where it cannot be told apart from other values",
                          datapath::format_rule(rule), datapath::format_actions({a}));
@@ -338,16 +333,24 @@ class Classifier {
 
 }  // namespace
 
-PortClasses classify_ports(const std::vector<PortIdentity>& ports, const std::vector<Rule>& rules) {
+PortClasses classify_ports(const std::vector<PortIdentity>& ports, const std::vector<Rule>& rules,
+                           const std::vector<datapath::Group>& groups) {
+  std::vector<Rule> all = rules;
+  for (const datapath::Group& g : groups)
+    for (const datapath::Bucket& b : g.buckets) {
+      all.emplace_back();
+      all.back().cookie = g.id;
+      all.back().actions = b.actions;
+    }
   PortClasses out;
-  for (const Rule& rule : rules)
+  for (const Rule& rule : all)
     if (auto bad = bad_move(rule, rule.actions)) out.why = *bad;
   if (!out.why.empty()) {
     for (std::uint32_t i = 0; i < ports.size(); ++i) out.of.push_back(i);
     return out;
   }
   Classifier classifier(ports);
-  for (const Rule& rule : rules) classifier.add(rule);
+  for (const Rule& rule : all) classifier.add(rule);
   out.of = classifier.classes();
   return out;
 }

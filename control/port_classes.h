@@ -18,6 +18,8 @@
 // Copies (`move`) must stay within a domain; if one does not, no two ports are equal (and `why`
 // says so): each is then computed by itself. Templates are compared as text, not by hashes.
 //
+// A bucket of a group counts as a rule of its own, that nothing but its group leads to.
+//
 // A rule that makes several copies of a packet (flooding) is taken apart into its copies if each
 // sets the same fields before it goes on; then their order means nothing.
 #pragma once
@@ -27,6 +29,7 @@
 #include <vector>
 
 #include "base/net_types.h"
+#include "datapath/group.h"
 #include "datapath/rule.h"
 
 namespace weft::control {
@@ -45,6 +48,7 @@ struct PortClasses {
 };
 
 PortClasses classify_ports(const std::vector<PortIdentity>& ports,
-                           const std::vector<datapath::Rule>& rules);
+                           const std::vector<datapath::Rule>& rules,
+                           const std::vector<datapath::Group>& groups);
 
 }  // namespace weft::control

@@ -212,6 +212,20 @@ std::string ReachSummary::text(bool has4, bool has6) const {
   return fmt::format("IPv4: {}; IPv6: {}", four, six);
 }
 
+std::string reach_text(const Intent& intent, const ReachSummary& summary, const std::string& from,
+                       const std::string& to) {
+  const auto both_have = [&](bool is6) {
+    for (const std::string* port : {&from, &to}) {
+      const auto& addresses = intent.ports().at(*port).addresses;
+      if (std::none_of(addresses.begin(), addresses.end(),
+                       [&](const IpAddress& a) { return a.is6 == is6; }))
+        return false;
+    }
+    return true;
+  };
+  return summary.text(both_have(false), both_have(true));
+}
+
 // --- examples ------------------------------------------------------------------------------------
 
 namespace {
@@ -244,13 +258,17 @@ FlowKey ordinary(const Cube& cube, const Port& from, const Port& to) {
   return key;
 }
 
-/// How unusual it is to send this: 0, a unicast to an address of `to`.
-int strangeness(const FlowKey& key, const Port& to) {
-  if ((key.get(at::eth_dst) >> 40 & 1) != 0) return 2;
+/// How unusual it is to send this: 0, a unicast between addresses of the two.
+int strangeness(const FlowKey& key, const Port& from, const Port& to) {
+  if ((key.get(at::eth_dst) >> 40 & 1) != 0) return 3;
   const bool is6 = key.is_ip6();
-  const auto& field = datapath::info(is6 ? Field::ipv6_dst : Field::nw_dst);
-  const IpAddress* a = address_of(to, is6);
-  return a != nullptr && datapath::read_field(key, field) == a->bits ? 0 : 1;
+  const auto is = [&](const Port& port, Field field) {
+    const Ip6 value = datapath::read_field(key, datapath::info(field));
+    return std::any_of(port.addresses.begin(), port.addresses.end(),
+                       [&](const IpAddress& a) { return a.is6 == is6 && a.bits == value; });
+  };
+  return (is(from, is6 ? Field::ipv6_src : Field::nw_src) ? 0 : 2) +
+         (is(to, is6 ? Field::ipv6_dst : Field::nw_dst) ? 0 : 1);
 }
 
 std::string packet_text(const FlowKey& key) {
@@ -291,7 +309,7 @@ ExamplePacket example_of(const Intent& intent, const CubeSet& sent, const std::s
   std::optional<std::tuple<int, FlowKey>> best;
   for (const Cube& cube : sent.cubes()) {
     const FlowKey key = ordinary(cube, a, b);
-    const std::tuple<int, FlowKey> here{strangeness(key, b), key};
+    const std::tuple<int, FlowKey> here{strangeness(key, a, b), key};
     if (!best || here < *best) best = here;
   }
   return {from, to, best ? packet_text(std::get<1>(*best)) : ""};

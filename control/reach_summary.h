@@ -58,6 +58,11 @@ struct ReachSummary {
   std::string text(bool has4, bool has6) const;
 };
 
+/// Of what arrives from one of these ports at the other: families that only one of them has are not
+/// spoken of.
+std::string reach_text(const Intent& intent, const ReachSummary& summary, const std::string& from,
+                       const std::string& to);
+
 /// A packet that gets through, as `weft trace --packet` takes it.
 struct ExamplePacket {
   std::string from, to;  ///< ports

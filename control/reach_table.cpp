@@ -12,12 +12,6 @@ struct Piece {
   std::vector<std::string> ports;
 };
 
-bool has_family(const Intent& intent, const std::string& port, bool is6) {
-  const auto& addresses = intent.ports().at(port).addresses;
-  return std::any_of(addresses.begin(), addresses.end(),
-                     [&](const IpAddress& a) { return a.is6 == is6; });
-}
-
 std::vector<std::string> ports_of(const std::vector<Piece>& pieces,
                                   const std::set<std::size_t>& chosen) {
   std::vector<std::string> out;
@@ -65,8 +59,7 @@ std::vector<ReachRow> reach_table(const Intent& intent, const Verification& v) {
     const std::string &a = v.classes[pair.first].ports[0], &b = v.classes[pair.second].ports[0];
     ReachSummary summary = ReachSummary::of(reach);
     if (summary.is_empty()) continue;
-    std::string text = summary.text(has_family(intent, a, false) && has_family(intent, b, false),
-                                    has_family(intent, a, true) && has_family(intent, b, true));
+    std::string text = reach_text(intent, summary, a, b);
     said[pair] = {std::move(summary), std::move(text)};
   }
 

@@ -208,7 +208,8 @@ struct SymbolicTables::Impl {
 
   /// Whether anything but the end of the packet follows.
   static bool matters(const Rule& rule) {
-    return !rule.actions.empty() && rule.actions.front().kind != ActionKind::drop;
+    return !rule.actions.empty() && rule.actions.front().kind != ActionKind::drop &&
+           rule.actions.front().kind != ActionKind::reject;
   }
 
   // --- actions ---
@@ -305,13 +306,18 @@ struct SymbolicTables::Impl {
         forget_connection(beam);
         return true;
       // Nothing that others would receive, and nothing that later tables would see.
-      // Names are answered, the rest goes on; what is learned is for packets to come.
-      case ActionKind::dns_reply:
-      case ActionKind::learn:
       case ActionKind::note:
       case ActionKind::meter:
-      case ActionKind::learn:
       case ActionKind::controller:
+      case ActionKind::dns_reply:  // only queries for its names end here
+        return true;
+      // Later packets get into a register what this one has there: it is a choice that they have
+      // without the rule, too.
+      case ActionKind::learn:
+        if (!remembers_only(a.learn[0])) {
+          cannot(rule, a, "the rule does more than to remember a choice");
+          return false;
+        }
         return true;
       // Answers go back to where the packet came from.
       case ActionKind::drop:
@@ -329,6 +335,13 @@ struct SymbolicTables::Impl {
         cannot(rule, a, "");
         return false;
     }
+  }
+
+  static bool remembers_only(const datapath::Learn& learn) {
+    return std::all_of(learn.specs.begin(), learn.specs.end(), [](const datapath::LearnSpec& s) {
+      return s.kind == datapath::LearnSpec::Kind::match ||
+             (s.kind == datapath::LearnSpec::Kind::load && !s.immediate && s.source == s.target);
+    });
   }
 
   void deliver(const Beam& beam, std::uint32_t port) {
@@ -393,7 +406,8 @@ struct SymbolicTables::Impl {
   /// action goes on with the packet as it was.
   void track(const Rule& rule, const Action& a, const Beam& beam, Position) {
     if (a.table == Action::kNoTable) {
-      if (a.nat.chooses()) cannot(rule, a, "nat() without a table");
+      // What is sent is translated, but what later tables see of the packet is not.
+      if (a.nat.kind == NatSpec::Kind::destination) cannot(rule, a, "nat(dst) without a table");
       return;
     }
     Beam after = beam;

@@ -56,13 +56,17 @@ std::vector<std::set<std::uint32_t>> joined_datapaths(const Intent& intent) {
   return out;
 }
 
-struct SwitchRules {
+/// What a vSwitch has that carries every port of the component.
+struct SwitchContents {
   std::vector<datapath::Rule> rules;
   std::vector<datapath::Group> groups;
 };
 
-/// The rules of a vSwitch that carries every port of the component.
-Result<SwitchRules> rules_of(const Compiler& compiler, const Component& c) {
+Error unreadable(const std::string& text, const Error& error) {
+  return {fmt::format("cannot verify: rule `{}`: {}", text, error.message), {}, error.remedy};
+}
+
+Result<SwitchContents> contents_of(const Compiler& compiler, const Component& c) {
   HostRules host({Ip4{1}, 0, TunnelType::geneve});
   const auto add_range = [&](const std::string& range) {
     const RecordTable& all = compiler.records();
@@ -78,23 +82,20 @@ Result<SwitchRules> rules_of(const Compiler& compiler, const Component& c) {
   }
   for (const std::uint64_t profile : profiles) add_range(profile_range(profile));
   host.update();
-  SwitchRules out;
+  SwitchContents out;
   out.rules.reserve(host.size());
   for (const auto& [key, body] : host.rules()) {
     const std::string text = rule_text(key, body);
+    // Groups and meters are carried like rules; a meter decides nothing about where packets go.
     if (key.table == kMeterTable) continue;
     if (key.table == kGroupTable) {
       auto group = datapath::parse_group(text);
-      if (!group)
-        return Error{fmt::format("cannot verify: `{}`: {}", text, group.error().message), {}, ""};
+      if (!group) return unreadable(text, group.error());
       out.groups.push_back(std::move(*group));
       continue;
     }
     auto rule = datapath::parse_rule(text);
-    if (!rule)
-      return Error{fmt::format("cannot verify: rule `{}`: {}", text, rule.error().message),
-                   {},
-                   rule.error().remedy};
+    if (!rule) return unreadable(text, rule.error());
     out.rules.push_back(std::move(*rule));
   }
   return out;
@@ -231,6 +232,14 @@ struct Verifier::Impl {
   std::size_t rules = 0;
 
   Result<> build() {
+    for (const auto& [name, r] : intent.routers())
+      if (!r.gateways.empty() || std::any_of(r.ports.begin(), r.ports.end(),
+                                             [](const auto& p) { return !p.gateways.empty(); }))
+        return Error{fmt::format("cannot verify: router {} has gateways, and ways through gateways "
+                                 "cannot be verified yet",
+                                 name),
+                     {},
+                     "leave gateways out of the network that is verified"};
     // Where ports are is no question here: every backend is up.
     std::set<std::string> up;
     for (const auto& [name, port] : intent.ports()) up.insert(name);
@@ -257,21 +266,21 @@ struct Verifier::Impl {
                                  c.ports.size()),
                      {},
                      ""};
-      auto rules_here = rules_of(compiler, c);
-      if (!rules_here) return rules_here.error();
-      rules += rules_here->rules.size();
-      add_classes(c, rules_here->rules);
-      c.tables = std::make_unique<SymbolicTables>(std::move(rules_here->rules),
-                                                  std::move(rules_here->groups), options.limits);
+      auto contents = contents_of(compiler, c);
+      if (!contents) return contents.error();
+      rules += contents->rules.size();
+      add_classes(c, *contents);
+      c.tables = std::make_unique<SymbolicTables>(std::move(contents->rules),
+                                                  std::move(contents->groups), options.limits);
       components.push_back(std::move(c));
     }
     return {};
   }
 
-  void add_classes(const Component& c, const std::vector<datapath::Rule>& all) {
+  void add_classes(const Component& c, const SwitchContents& contents) {
     PortClasses found;
     if (options.classes) {
-      found = classify_ports(c.ports, all);
+      found = classify_ports(c.ports, contents.rules, contents.groups);
       if (!found.why.empty()) notes.push_back("each port is verified by itself: " + found.why);
     } else {
       for (std::uint32_t i = 0; i < c.ports.size(); ++i) found.of.push_back(i);
@@ -383,6 +392,21 @@ const Intent& Verifier::intent() const { return impl_->intent; }
 const std::vector<PortClass>& Verifier::classes() const { return impl_->classes; }
 Result<Verification> Verifier::run(const std::vector<PortClass>& classes) {
   return impl_->run(classes);
+}
+
+std::vector<PortClass> divided(const std::vector<PortClass>& classes,
+                               const std::vector<std::set<std::string>>& sets) {
+  std::vector<PortClass> out;
+  for (const PortClass& c : classes) {
+    std::map<std::vector<bool>, std::vector<std::string>> parts;
+    for (const std::string& port : c.ports) {
+      std::vector<bool> in;
+      for (const auto& set : sets) in.push_back(set.contains(port));
+      parts[in].push_back(port);
+    }
+    for (auto& [in, ports] : parts) out.push_back({std::move(ports), c.component});
+  }
+  return out;
 }
 
 Result<Verification> verify(const Intent& intent, const Verifier::Options& options) {

@@ -29,6 +29,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -109,6 +110,10 @@ class Verifier {
   explicit Verifier(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// Classes none of which lies partly in one of the sets of ports.
+std::vector<PortClass> divided(const std::vector<PortClass>& classes,
+                               const std::vector<std::set<std::string>>& sets);
 
 Result<Verification> verify(const Intent& intent, const Verifier::Options& options = {});
 

@@ -378,6 +378,15 @@ struct ExpectSpec {
   Place place;
 };
 
+/// Connections that no change may ever open; `weft verify` says whether one does.
+struct NeverSpec {
+  std::vector<EndpointRef> from, to;  ///< VMs
+  std::string from_text, to_text;     ///< as written: "shop/web", "any"
+  Protocol protocol = Protocol::any;
+  std::vector<PortRange> ports;  ///< destination ports, as packets arrive; empty: all
+  Place place;
+};
+
 struct Scenario {
   std::string name;
   std::string description;
@@ -394,6 +403,7 @@ struct Scenario {
   std::vector<EventSpec> events;
   std::vector<CaptureSpec> captures;
   std::vector<ExpectSpec> expect;
+  std::vector<NeverSpec> never;
   std::vector<Error> warnings;  ///< a tunnel that does not fit the MTU, a rule never usable ...
 };
 

@@ -47,6 +47,7 @@ void read_scenario(Context& context, const YamlNode& root) {
   const YamlNode* events = reader.take("events");
   const YamlNode* capture = reader.take("capture");
   const YamlNode* expect = reader.take("expect");
+  const YamlNode* never = reader.take("never");
   reader.finish();
 
   read_underlay(context, underlay, root.place);
@@ -57,6 +58,7 @@ void read_scenario(Context& context, const YamlNode& root) {
   read_events(context, events);
   read_captures(context, capture);
   read_expectations(context, expect);
+  read_never(context, never);
   if (context.diag.count() == 0) look_over(context);
 }
 

@@ -87,31 +87,8 @@ class RuleReader {
     Reader reader(diag_, node, "policy_match", rule.allow ? "allow" : "deny");
     if (const YamlNode* from = reader.take("from")) read_peer(*from, rule.from);
     if (const YamlNode* to = reader.take("to")) read_peer(*to, rule.to);
-    int protocols = 0;
-    for (auto [key, protocol] : {std::pair{"tcp", Protocol::tcp}, {"udp", Protocol::udp}}) {
-      if (const YamlNode* ports = reader.take(key)) {
-        rule.protocol = protocol;
-        read_ports(diag_, *ports, rule.ports);
-        ++protocols;
-      }
-    }
-    if (const YamlNode* icmp = reader.take("icmp")) {
-      const auto text = scalar_text(diag_, *icmp, "any");
-      if (text && *text != "any" && *text != "true") {
-        diag_.error(icmp->place, fmt::format("expected `any`, found `{}`", *text),
-                    "ICMP has no ports");
-      }
-      rule.protocol = Protocol::icmp;
-      ++protocols;
-    }
-    if (const YamlNode* any = reader.take("protocol")) {
-      const auto index = convert_choice(diag_, *any, "protocol", {"any", "icmp", "tcp", "udp"});
-      if (index) rule.protocol = static_cast<Protocol>(*index);
-      ++protocols;
-    }
-    if (protocols > 1) {
-      diag_.error(node.place, "a rule is about one protocol", "make it two rules");
-    }
+    read_protocol(reader, node, "a rule is about one protocol", "make it two rules", rule.protocol,
+                  rule.ports);
     reader.finish();
   }
 
@@ -158,6 +135,34 @@ class RuleReader {
 };
 
 }  // namespace
+
+void read_protocol(Reader& reader, const YamlNode& node, const char* one, const char* remedy,
+                   Protocol& protocol, std::vector<PortRange>& ports) {
+  Diagnostics& diag = reader.diag();
+  int protocols = 0;
+  for (auto [key, which] : {std::pair{"tcp", Protocol::tcp}, {"udp", Protocol::udp}}) {
+    if (const YamlNode* value = reader.take(key)) {
+      protocol = which;
+      read_ports(diag, *value, ports);
+      ++protocols;
+    }
+  }
+  if (const YamlNode* icmp = reader.take("icmp")) {
+    const auto text = scalar_text(diag, *icmp, "any");
+    if (text && *text != "any" && *text != "true") {
+      diag.error(icmp->place, fmt::format("expected `any`, found `{}`", *text),
+                 "ICMP has no ports");
+    }
+    protocol = Protocol::icmp;
+    ++protocols;
+  }
+  if (const YamlNode* any = reader.take("protocol")) {
+    const auto index = convert_choice(diag, *any, "protocol", {"any", "icmp", "tcp", "udp"});
+    if (index) protocol = static_cast<Protocol>(*index);
+    ++protocols;
+  }
+  if (protocols > 1) diag.error(node.place, one, remedy);
+}
 
 std::vector<PolicyRuleSpec> read_policy_rules(Context& context, const YamlNode& list,
                                               std::size_t tenant) {

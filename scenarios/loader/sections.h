@@ -51,6 +51,7 @@ void read_traffic(Context& context, const YamlNode* section);
 void read_events(Context& context, const YamlNode* section);
 void read_captures(Context& context, const YamlNode* section);
 void read_expectations(Context& context, const YamlNode* section);
+void read_never(Context& context, const YamlNode* section);
 /// Warnings that need the whole: tunnels and MTU, rules that never decide.
 void look_over(Context& context);
 
@@ -84,5 +85,10 @@ std::vector<std::string> vm_names(const Scenario& scenario);
 /// `- {name, allow: {...}}`; used by tenants and by events that change policy.
 std::vector<PolicyRuleSpec> read_policy_rules(Context& context, const YamlNode& list,
                                               std::size_t tenant);
+
+/// tcp, udp, icmp, protocol: at most one of them. `one` and `remedy` are the error's words if there
+/// are more.
+void read_protocol(Reader& reader, const YamlNode& node, const char* one, const char* remedy,
+                   Protocol& protocol, std::vector<PortRange>& ports);
 
 }  // namespace weft::scenarios

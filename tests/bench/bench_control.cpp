@@ -8,6 +8,7 @@
 #include "control/controller.h"
 #include "control/expression_match.h"
 #include "control/rules.h"
+#include "control/verify.h"
 
 namespace weft::control {
 namespace {
@@ -265,6 +266,21 @@ void expression_parse(benchmark::State& state) {
         parse_expression("outport == @app && ip4 && ip4.src == $web && tcp.dst == 8080").ok());
 }
 BENCHMARK(expression_parse)->Unit(benchmark::kMicrosecond);
+
+/// `weft verify`: compile, find the classes of ports, and what all of them can send to all others.
+void verify_all(benchmark::State& state) {
+  Intent intent;
+  benchmark::DoNotOptimize(
+      intent.apply(three_tier(static_cast<std::uint32_t>(state.range(0)))).ok());
+  for (auto _ : state) {
+    const auto v = verify(intent);
+    if (!v.ok()) return state.SkipWithError(v.error().message.c_str());
+    state.counters["classes"] = static_cast<double>(v->classes.size());
+    state.counters["rules"] = static_cast<double>(v->rules);
+    state.counters["visits"] = static_cast<double>(v->visits);
+  }
+}
+BENCHMARK(verify_all)->Arg(100)->Arg(1000)->Arg(5000)->Unit(benchmark::kSecond);
 
 }  // namespace
 }  // namespace weft::control

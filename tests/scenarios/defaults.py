@@ -38,6 +38,8 @@ traffic:
 events:
   - {name: m, at: 5ms, migrate: {vm: t/one-1, to: hv-2-2}}
   - {name: n, after: m.round-1, fail: {link: leaf-1--spine-1}}
+never:
+  - {}
 """
 # Section of the schema -> where it lies in BASE.
 PLACES = {
@@ -51,7 +53,7 @@ PLACES = {
     'policy_rule': 'tenants.t.policy.rules.r', 'policy': 'tenants.t.policy', 'ping': 'traffic.a.ping',
     'udp': 'traffic.b.udp', 'bulk': 'traffic.c.bulk', 'rpc': 'traffic.d.rpc',
     'scan': 'traffic.e.scan', 'traffic': 'traffic.a', 'migrate': 'events.m.migrate',
-    'event': 'events.n',
+    'event': 'events.n', 'never': 'never.0',
 }
 # Short in BASE; of use only with another key, without which it is refused.
 GIVEN = {('scenario', 'duration'), ('rpc', 'sessions')}

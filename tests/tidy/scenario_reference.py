@@ -33,6 +33,7 @@ PARTS = (
     ('capture', ['capture']),
     ('expect', ['expect_migration', 'expect_traffic', 'expect_link', 'expect_caches',
                 'expect_drops', 'expect_controller', 'bounds', 'window']),
+    ('never', ['never']),
 )
 UNITS = ('duration', 'rate', 'bytes', 'bytes_per_second', 'frequency', 'probability', 'name',
          'address', 'address_with_length', 'prefix', 'mac')
