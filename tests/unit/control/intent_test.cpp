@@ -356,7 +356,7 @@ TEST_CASE("routes, policies, gateways and NAT that make no sense are refused, wi
          t.update(with<Router>(shop().routers().at("shop/r1"),
                                [&](Router& r) { r.ports.push_back(link("shop/r2")); }));
        }},
-      {"has a match that is none",
+      {"has a match that cannot be read",
        [&](Transaction& t) {
          t.insert(Policy{"shop/p", "shop/r1", 1, "tcp.dst =="});
        }},
