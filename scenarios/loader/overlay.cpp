@@ -1,6 +1,8 @@
 // The overlay: encapsulation, caches, the control plane and how it is reached.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "datapath/statement.h"
 #include "scenarios/loader/sections.h"
 
@@ -178,6 +180,13 @@ void read_endpoint(Context& context, const YamlNode& section, OverlaySpec& overl
   Reader keys(context.diag, section, "endpoint", "endpoint");
   for (const char* name : {"ecn", "dscp", "ttl", "source_ports", "outer_vlan"})
     read_choice(keys, name, c);
+  const auto& nodes = context.scenario.underlay.nodes;
+  if (c.outer_vlan && std::any_of(nodes.begin(), nodes.end(),
+                                  [](const NodeSpec& n) { return n.kind == NodeKind::router; }))
+    context.diag.warning(keys.place("outer_vlan"),
+                         "routers of the underlay take untagged frames only",
+                         "a tag outside gets through switches and hubs (`kind: switch`, `kind: "
+                         "hub`); routers drop it as route.none");
   keys.read("udp_checksum", c.udp_checksum);
   keys.read("df", c.dont_fragment);
   bool keep = false;
