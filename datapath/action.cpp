@@ -217,8 +217,8 @@ Result<Action> parse_ct(const Piece& whole, Piece inside, Context c) {
                 "write ct(commit,...,nat(...)), or nat alone for connections that are there");
   if (!a.nested.empty() && !a.commit)
     return fail(inside, "exec(...) without commit", "write ct(commit,...,exec(...))");
-  // Open vSwitch wants to be told that it is IP. Here what is not is passed on untracked, so that one
-  // rule may serve frames of every kind; only a match that says otherwise is a mistake.
+  // Open vSwitch wants to be told that it is IP. Here what is not is passed on untracked, so that
+  // one rule may serve frames of every kind; only a match that says otherwise is a mistake.
   if (const Match* m = c.known.match;
       m != nullptr && m->mask.get(place::eth_type) != 0 && !has_prerequisite(*m, Prerequisite::ip))
     return fail(whole, "ct() tracks IP only, and the match says otherwise",

@@ -139,7 +139,7 @@ struct Action {
 
   ActionKind kind = ActionKind::drop;
   std::uint32_t port = 0;
-  std::uint16_t max_length = 0;    ///< output: the packet is cut to so many bytes; 0: it is not
+  std::uint16_t max_length = 0;  ///< output: the packet is cut to so many bytes; 0: it is not
   /// ct: where the packet goes on; reject: where the answer does. kNoTable: nowhere.
   std::uint16_t table = kNoTable;
   DropReason reason = DropReason::rule_drop;

@@ -5,10 +5,10 @@
 #include <algorithm>
 
 #include "datapath/checksum.h"
+#include "datapath/conntrack.h"
 #include "datapath/statement.h"
 #include "datapath/wire/wire.h"
 #include "models/control_stream.h"
-#include "datapath/conntrack.h"
 #include "models/hop.h"
 #include "models/hypervisor_parts.h"
 
