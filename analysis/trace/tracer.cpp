@@ -383,7 +383,34 @@ class Tracer::Run {
     answer_.intent = t_.meaning_.intent(rule->rule);
   }
 
+  /// A rule refused it. The answer goes back through the network like any packet, and whether it
+  /// arrives depends on a connection that a trace does not open: the refusal is the verdict.
+  bool conclude_refusal() {
+    const auto refuses = [](const Lost& l) {
+      return l.rule != nullptr && !l.rule->rule.actions.empty() &&
+             std::any_of(l.rule->rule.actions.begin(), l.rule->rule.actions.end(),
+                         [](const auto& a) { return a.kind == datapath::ActionKind::reject; });
+    };
+    const auto it = std::find_if(lost_.begin(), lost_.end(), refuses);
+    if (it == lost_.end()) return false;
+    answer_.verdict = TraceVerdict::rejected;
+    answer_.packet = it->key;
+    for (const Lost& l : lost_)
+      if (&l != &*it && kind_of_answer(l.key) == AnswerKind::refusal) answer_.packet = l.key;
+    for (const Given& g : given_)
+      if (kind_of_answer(g.key) == AnswerKind::refusal) answer_.packet = g.key;
+    if (answer_key_) answer_.packet = *answer_key_;
+    if (kind_of_answer(answer_.packet) == AnswerKind::refusal)
+      answer_.note = name_of_reply(answer_.packet) + " comes back";
+    answer_.stage = it->stage;
+    answer_.rule = text_of(it->rule);
+    answer_.intent = it->intent;
+    answer_.reason = name_of(it->reason);
+    return true;
+  }
+
   void conclude() {
+    if (conclude_refusal()) return;
     if (!given_.empty()) {
       const Given& first = given_.front();
       const bool group = (first.key.get(place::eth_dst) >> 40 & 1) != 0;

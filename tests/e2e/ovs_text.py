@@ -68,7 +68,7 @@ ip,actions=mod_nw_tos:19
 ip,actions=set_field:19->nw_tos
 actions=output:2,drop
 table=5,actions=goto_table:5
-actions=ct(table=1)
+arp,actions=ct(table=1)
 ip,actions=learn(table=1,eth_type=0x800,nw_proto=6,NXM_OF_TCP_DST[]=NXM_OF_TCP_SRC[])
 actions=note:zzz
 in_port=70000,actions=2

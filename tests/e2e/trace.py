@@ -124,7 +124,7 @@ def imported(t):
     """What users have today, as a file of OVN's."""
     ovn = LIBRARY / 'ovn' / 'three-tier.nbctl'
     for packet, verdict, ports, line in (('tcp,ip_dst=10.0.2.11,tcp_dst=8080', 'delivered', ['app-1'], 35),
-                                         ('tcp,ip_dst=10.0.3.11,tcp_dst=8080', 'dropped', [], 37)):
+                                         ('tcp,ip_dst=10.0.3.11,tcp_dst=8080', 'rejected', [], 37)):
         done = t.weft('trace', ovn, '--from', 'web-1', '--packet', packet, '--json')
         answer = json.loads(done.stdout or '{}')
         t.check(f'OVN: {packet}', (answer.get('verdict'), answer.get('ports')) == (verdict, ports) and
