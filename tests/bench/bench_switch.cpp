@@ -316,7 +316,15 @@ void new_flows(benchmark::State& state, bool connections) {
   auto feeder = std::make_unique<Feeder>(sw, pool, make_frames(1, false));
   std::uint32_t n = 0;
   for (auto _ : state) {
-    feeder->burst(1, [&n](std::uint8_t* f) { wire::at<wire::Ipv4Header>(f + 14).src = Ip4{++n}; });
+    feeder->burst(1, [&n](std::uint8_t* f) {
+      // Checksums stay right: connection tracking looks at them.
+      auto& ip = wire::at<wire::Ipv4Header>(f + 14);
+      const std::uint32_t old = ip.src.get().value;
+      ip.src = Ip4{++n};
+      ip.checksum = update_checksum32(ip.checksum, old, n);
+      auto& udp = wire::at<wire::UdpHeader>(f + 34);
+      udp.checksum = update_checksum32(udp.checksum, old, n);
+    });
     made += kBurst;
     if (n < 1'000'000) continue;
     state.PauseTiming();
