@@ -97,23 +97,25 @@ if [ "$matrix" = yes ]; then
   short='^(unit|digests)[.]'
   # The parts that read bytes of others, and the kernel: what sanitizers are for first.
   careful=(test_base test_sim test_datapath test_control test_pcap test_loader test_import)
-  variant clang "$root/build-clang" -R "$short" -- -DCMAKE_BUILD_TYPE=Release \
+  # WEFT_MATRIX_VARIANTS="clang asan": only these.
+  wanted() { case " ${WEFT_MATRIX_VARIANTS:-clang debug asan tsan} " in *" $1 "*) true ;; *) false ;; esac; }
+  wanted clang && variant clang "$root/build-clang" -R "$short" -- -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_CXX_COMPILER=clang++-16 -DWEFT_BENCH=OFF
   if [ -n "${WEFT_MATRIX_SHORT:-}" ]; then
     targets=(weft-bin)
-    variant debug "$root/build-debug" -R '^digests[.]' -- -DCMAKE_BUILD_TYPE=Debug -DWEFT_BENCH=OFF
+    wanted debug && variant debug "$root/build-debug" -R '^digests[.]' -- -DCMAKE_BUILD_TYPE=Debug -DWEFT_BENCH=OFF
     targets=("${careful[@]}")
-    variant asan "$root/build-asan" -R '^unit[.](base|sim|datapath|control|pcap|loader|import)$' -- \
+    wanted asan && variant asan "$root/build-asan" -R '^unit[.](base|sim|datapath|control|pcap|loader|import)$' -- \
       -DCMAKE_BUILD_TYPE=Release -DWEFT_SANITIZE=address,undefined -DWEFT_BENCH=OFF
     targets=(test_sim weft-bin)
-    variant tsan "$root/build-tsan" -R '^unit[.]sim$|^threads[.](two-vms|three-tier|control-in-band)' -- \
+    wanted tsan && variant tsan "$root/build-tsan" -R '^unit[.]sim$|^threads[.](two-vms|three-tier|control-in-band)' -- \
       -DCMAKE_BUILD_TYPE=Release -DWEFT_SANITIZE=thread -DWEFT_BENCH=OFF
   else
-    variant debug "$root/build-debug" -R "$short" -- -DCMAKE_BUILD_TYPE=Debug -DWEFT_BENCH=OFF
-    variant asan "$root/build-asan" -R '^unit[.]' -- -DCMAKE_BUILD_TYPE=Release \
+    wanted debug && variant debug "$root/build-debug" -R "$short" -- -DCMAKE_BUILD_TYPE=Debug -DWEFT_BENCH=OFF
+    wanted asan && variant asan "$root/build-asan" -R '^unit[.]' -- -DCMAKE_BUILD_TYPE=Release \
       -DWEFT_SANITIZE=address,undefined -DWEFT_BENCH=OFF
     targets=(test_sim test_run weft-bin)
-    variant tsan "$root/build-tsan" -R '^unit[.](sim|run)$|^threads[.]' -- -DCMAKE_BUILD_TYPE=Release \
+    wanted tsan && variant tsan "$root/build-tsan" -R '^unit[.](sim|run)$|^threads[.]' -- -DCMAKE_BUILD_TYPE=Release \
       -DWEFT_SANITIZE=thread -DWEFT_BENCH=OFF
   fi
 fi
