@@ -64,6 +64,7 @@ std::string compare(std::uint64_t seed, datapath::CacheOptions options, Tally& t
   Lab lab(options);
   lab.pipeline.check_caches(2);
   if (!fault.empty()) REQUIRE(lab.pipeline.plant(fault).ok());
+  lab.foresees = fault.empty();
   oracle::PipelineTwin twin;
   twin.ports = {1, 2, 3, 4, 10, 11, 20, 30};
   for (const std::string& line : random.surroundings()) {
