@@ -281,9 +281,11 @@ Result<Action> parse_cut_output(const Piece& inside, Context c) {
 /// `word` before ':' or '(', `rest` after it (without the closing parenthesis).
 Result<Action> parse_one(const Piece& whole, std::string_view word, char mark, Piece rest,
                          Context c) {
-  const auto set_to = [&](Field f) {
+  const auto set_to = [&](Field f) -> Result<Action> {
     const FieldInfo& i = info(f);
     // mod_* are of OpenFlow 1.0: a packet without the field goes on as it is.
+    if (word.starts_with("mod_") && rest.text.find('/') != std::string_view::npos)
+      return fail(rest, fmt::format("{} takes no mask", word), "write set_field:VALUE/MASK->FIELD");
     return parse_set(rest, {i.name, whole.column}, {c.names, c.in_exec});
   };
   const auto needs_none = [&](ActionKind kind) -> Result<Action> {
