@@ -83,7 +83,13 @@ bool any_inside(const std::vector<IpAddress>& addresses, const Prefix& prefix) {
 std::vector<Prefix> prefixes_of(const Port& port) {
   std::vector<Prefix> out;
   out.reserve(port.addresses.size());
-  for (const IpAddress& a : port.addresses) out.push_back({a, a.is6 ? 128 : 32});
+  bool six = false;
+  for (const IpAddress& a : port.addresses) {
+    out.push_back({a, a.is6 ? 128 : 32});
+    six |= a.is6;
+  }
+  // Port security lets it send from this one too, so it is the same peer.
+  if (six) out.push_back({link_local(port.mac), 128});
   return out;
 }
 

@@ -1,4 +1,5 @@
 // Compiled rules in real pipelines: who reaches whom, and what the switch answers itself.
+#include "control/logical.h"
 #include "tests/catch.h"
 #include "tests/oracle/control_policy.h"
 #include "tests/unit/control/lab.h"
@@ -280,6 +281,36 @@ TEST_CASE("withdrawing a rule cuts what it had opened; a new rule opens") {
   REQUIRE(lab.transact(again).ok());
   REQUIRE(lab.settle());
   REQUIRE(lab.send_frame("shop/web-1", f).delivered.size() == 1);
+}
+
+TEST_CASE("a rule about a port holds for its link-local address as well") {
+  Lab lab(31, 2, Style::hybrid, TunnelType::geneve);
+  REQUIRE(lab.transact(three_tier("shop", 100, 2, true, true)).ok());
+  lab.bind("shop/web-1", 0);
+  lab.bind("shop/web-2", 1);
+  REQUIRE(lab.settle());
+  const control::Port from = lab.controller().intent().ports().at("shop/web-1");
+  const control::Port to = lab.controller().intent().ports().at("shop/web-2");
+  FrameSpec f{.src = from.mac, .dst = to.mac, .from = control::link_local(from.mac)};
+  f.to = to.addresses[1];
+  REQUIRE(f.to.is6);
+  REQUIRE(lab.send_frame("shop/web-1", f).receivers() == std::set<std::string>{"shop/web-2"});
+
+  control::Acl deny;
+  deny.name = "shop/no-web";
+  deny.tenant = "shop";
+  deny.cookie = 4711;
+  deny.action = control::AclAction::drop;
+  deny.from = deny.to = {control::Peer::Kind::group, "shop/web", {}};
+  control::Transaction t;
+  t.insert(deny);
+  REQUIRE(lab.transact(t).ok());
+  REQUIRE(lab.settle());
+  f.src_port = 40001;
+  const Fate fate = lab.send_frame("shop/web-1", f);
+  REQUIRE(fate.delivered.empty());
+  REQUIRE(fate.drops.size() == 1);
+  REQUIRE(fate.drops[0].cookie == 4711);
 }
 
 TEST_CASE("what a rule rejects is answered, wherever the sender is") {
